@@ -1,0 +1,125 @@
+package conf
+
+import (
+	"time"
+
+	"github.com/execbench/execbench/engine/units"
+)
+
+// SchedulingMode orders the task sets that compete for free slots.
+type SchedulingMode string
+
+// Scheduling modes, Spark's.
+const (
+	FIFO SchedulingMode = "FIFO"
+	FAIR SchedulingMode = "FAIR"
+)
+
+// ShuffleStorage says where committed map outputs live.
+type ShuffleStorage string
+
+// Places of committed map outputs.
+const (
+	ShuffleAuto   ShuffleStorage = "auto"   // memory pages, evicted to files when the budget needs them
+	ShuffleMemory ShuffleStorage = "memory" // memory pages alone: not fitting is an error
+	ShuffleDisk   ShuffleStorage = "disk"   // data and index files, as Spark does
+)
+
+// Compression names a codec: "none", "lz4" or "zstd".
+type Compression string
+
+// Compression codecs.
+const (
+	CompressionNone Compression = "none"
+	CompressionLZ4  Compression = "lz4"
+	CompressionZstd Compression = "zstd"
+)
+
+// Settings are all configuration values of a session, typed and resolved:
+// every field holds what the user gave or the key's default. Comments name
+// the keys; the table (Keys, Lookup) documents them. Make one with Parse or
+// Default: the zero value is not a valid configuration.
+type Settings struct {
+	AppName     string      // app.name
+	Master      Master      // master; the zero Master when it was not given
+	Memory      units.Bytes // driver.memory; 0: not given
+	Temp        string      // local.dir; empty: the system's temporary folder
+	Parallelism int         // default.parallelism; 0: the number of cores
+	LogLineage  bool        // logLineage
+
+	Reserved              units.Bytes // memory.reserved
+	MemoryFraction        float64     // memory.fraction
+	StorageFraction       float64     // memory.storageFraction
+	PageSize              units.Bytes // buffer.pageSize; 0: computed
+	ReadBackFraction      float64     // storage.readBackFraction, of managed memory
+	LeakedMemoryIsFailure bool        // unsafe.exceptionOnMemoryLeak
+	LeakedPinIsFailure    bool        // storage.exceptionOnPinLeak
+
+	// MaxFailures is task.maxFailures, or the master's limit when a master
+	// was given, as in Spark's local mode.
+	MaxFailures                 int
+	TaskCPUs                    int // task.cpus
+	MaxConsecutiveStageAttempts int // stage.maxConsecutiveAttempts
+	MaxStageAttempts            int // stage.maxAttempts
+	SchedulingMode              SchedulingMode
+	AllocationFile              string // scheduler.allocation.file; empty: none
+	LocalityWait                LocalityWait
+	Barrier                     Barrier
+	Reaper                      Reaper
+
+	MaxResultSize       units.Bytes // driver.maxResultSize; 0: no limit
+	MaxDirectResultSize units.Bytes // task.maxDirectResultSize, at most MaxMessageSize
+	MaxMessageSize      units.Bytes // rpc.message.maxSize
+	ResultGetters       int         // resultGetter.threads
+
+	ShuffleStorage       ShuffleStorage
+	Compression          Compression // io.compression.codec
+	ShuffleCompress      bool        // shuffle.compress
+	ShuffleSpillCompress bool        // shuffle.spill.compress
+	RDDCompress          bool        // rdd.compress
+	BroadcastCompress    bool        // broadcast.compress
+	ShuffleChecksum      bool        // shuffle.checksum.enabled
+
+	EventLog EventLog
+
+	redaction string // redaction.regex
+	entries   []Entry
+}
+
+// LocalityWait is how long a task set holds out for better places
+// (locality.wait and its three refinements).
+type LocalityWait struct {
+	All, Process, Node, Rack time.Duration
+}
+
+// Barrier are the keys of barrier stages.
+type Barrier struct {
+	SyncTimeout      time.Duration // barrier.sync.timeout
+	CheckInterval    time.Duration // scheduler.barrier.maxConcurrentTasksCheck.interval
+	CheckMaxFailures int           // scheduler.barrier.maxConcurrentTasksCheck.maxFailures
+}
+
+// Reaper are the task.reaper.* keys: what happens to an attempt that ignores
+// a kill.
+type Reaper struct {
+	Enabled         bool
+	PollingInterval time.Duration
+	KillTimeout     time.Duration // negative: wait for ever
+	ThreadDump      bool
+}
+
+// EventLog are the eventLog.* keys that we honour: Spark's own JSON log,
+// beside the run's event file.
+type EventLog struct {
+	Enabled bool
+	Dir     string
+}
+
+// Default returns the settings of a session for which nothing was set.
+func Default() Settings {
+	s, _, err := Parse(nil)
+	if err != nil {
+		panic("conf: the table's own defaults do not parse: " + err.Error())
+	}
+	return s
+}

@@ -1,0 +1,12 @@
+package conf
+
+// eventKeys are about Spark's JSON event log, written beside the run's own
+// event file.
+var eventKeys = []Key{
+	{Name: "eventLog.enabled", Kind: KindBool, Default: "false",
+		Doc:  "Write Spark's JSON event log as the run goes (the command line's --event-log does too).",
+		bind: func(s *Settings) any { return &s.EventLog.Enabled }},
+	{Name: "eventLog.dir", Kind: KindString, Default: "/tmp/spark-events",
+		Doc:  "Folder of the event log.",
+		bind: func(s *Settings) any { return &s.EventLog.Dir }},
+}
