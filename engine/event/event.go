@@ -191,6 +191,7 @@ type MemorySample struct {
 	Runtime  int64 // Go runtime: heap, stacks, tables
 	GCCount  int64 // collections so far
 	GCTime   int64 // collector pause and CPU time so far, ns
+	CPU      int64 // the process's CPU time so far, user and system, ns
 }
 
 // WorkerTime is one worker's time since the session began, at one moment.
