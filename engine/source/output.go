@@ -1,0 +1,148 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
+)
+
+// Names inside an output folder.
+const (
+	// SuccessMarker is an empty file that tells that the job committed.
+	SuccessMarker = "_SUCCESS"
+	temporary     = "_temporary"
+	committed     = "committed"
+)
+
+// Output is the folder a job writes. Nothing that looks like data stands in
+// it until the job commits:
+//
+//	DIR/_temporary/17-part-00003         attempt 17 is writing partition 3
+//	DIR/_temporary/committed/part-00003  it was allowed to commit
+//	DIR/part-00003, DIR/_SUCCESS         the job committed
+//
+// Every step is a rename within one folder's file system. Who may commit a
+// partition is decided elsewhere (the output commit coordinator), between
+// PartWriter.Close and PartWriter.Commit. An Output is used by several
+// goroutines at once, and by several processes that know its folder.
+type Output struct {
+	fs   fsys.FS
+	dir  string
+	made bool // the folder was not there before
+}
+
+// Written is what a committed job left in its folder.
+type Written struct {
+	Files int
+	Bytes int64
+}
+
+// CreateOutput begins a job's output in dir, which must be missing or empty:
+// otherwise the error wraps ErrExists and names it.
+func CreateOutput(fsys fsys.FS, dir string) (*Output, error) {
+	o := &Output{fs: fsys, dir: dir}
+	entries, err := fsys.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		o.made = true
+	case err != nil:
+		if info, statErr := fsys.Stat(dir); statErr == nil && !info.IsDir() {
+			return nil, fmt.Errorf("cannot write to %s: it is a file: %w", dir, ErrExists)
+		}
+		return nil, fmt.Errorf("cannot write to %s: %w", dir, cause(err))
+	case len(entries) > 0:
+		return nil, fmt.Errorf("cannot write to %s: it holds %s: %w", dir, entries[0].Name(), ErrExists)
+	}
+	if err := fsys.MkdirAll(o.path(temporary, committed), 0o777); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot write to %s: %w", dir, cause(err)), o.Abort())
+	}
+	return o, nil
+}
+
+// JoinOutput returns the output that another holder of its folder created.
+func JoinOutput(fsys fsys.FS, dir string) *Output { return &Output{fs: fsys, dir: dir} }
+
+// Dir returns the folder.
+func (o *Output) Dir() string { return o.dir }
+
+func (o *Output) path(names ...string) string {
+	return filepath.Join(append([]string{o.dir}, names...)...)
+}
+
+// PartName returns the file name of a partition: "part-00003".
+func PartName(part int) string { return fmt.Sprintf("part-%05d", part) }
+
+// Commit makes the committed partitions visible, removes everything
+// temporary and writes the marker. When it fails, Abort removes what was
+// temporary; partitions that are visible already stay, without the marker.
+func (o *Output) Commit() (Written, error) {
+	var w Written
+	fail := func(err error) (Written, error) {
+		return w, fmt.Errorf("cannot commit output %s: %w", o.dir, err)
+	}
+	parts, err := o.fs.ReadDir(o.path(temporary, committed))
+	if err != nil {
+		return fail(err)
+	}
+	for _, p := range parts {
+		from := o.path(temporary, committed, p.Name())
+		info, err := o.fs.Stat(from)
+		if err != nil {
+			return fail(err)
+		}
+		if err := o.fs.Rename(from, o.path(p.Name())); err != nil {
+			return fail(err)
+		}
+		w.Files++
+		w.Bytes += info.Size()
+	}
+	if err := o.fs.RemoveAll(o.path(temporary)); err != nil {
+		return fail(err)
+	}
+	if err := fsys.WriteFile(o.fs, o.path(SuccessMarker), nil); err != nil {
+		return fail(err)
+	}
+	return w, nil
+}
+
+// Abort removes everything temporary, and the folder itself if CreateOutput
+// made it and nothing is in it. It may be called after anything but a
+// successful Commit, also twice.
+func (o *Output) Abort() error {
+	if err := o.fs.RemoveAll(o.path(temporary)); err != nil {
+		return fmt.Errorf("cannot remove unfinished output of %s: %w", o.dir, err)
+	}
+	if !o.made {
+		return nil
+	}
+	if left, err := o.fs.ReadDir(o.dir); err != nil || len(left) > 0 {
+		return nil // gone already, or not empty: neither is ours to mend
+	}
+	if err := o.fs.Remove(o.dir); err != nil {
+		return fmt.Errorf("cannot remove output folder %s: %w", o.dir, err)
+	}
+	return nil
+}
+
+// Part opens the file of one attempt at one partition. buf is the write
+// buffer, at least 16 KiB, of the caller until Close or Abort.
+func (o *Output) Part(part int, attempt id.Task, buf []byte) (*PartWriter, error) {
+	if len(buf) < partBufferMin {
+		panic(fmt.Sprintf("source: output buffer of %d bytes", len(buf)))
+	}
+	w := &PartWriter{
+		fs: o.fs, buf: buf,
+		temp:  o.path(temporary, fmt.Sprintf("%d-%s", attempt, PartName(part))),
+		final: o.path(temporary, committed, PartName(part)),
+	}
+	f, err := o.fs.Create(w.temp)
+	if err != nil {
+		return nil, fmt.Errorf("cannot write %s: %w", w.temp, cause(err))
+	}
+	w.file = f
+	return w, nil
+}
