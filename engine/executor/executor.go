@@ -1,0 +1,240 @@
+package executor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/result"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// ErrClosed is the cause of the failure of attempts that are launched on a
+// closed executor or were still queued when it closed.
+var ErrClosed = errors.New("executor is closed")
+
+// Config describes an executor.
+type Config struct {
+	ID    id.Executor
+	Slots int          // workers, at least 1
+	Now   func() int64 // monotonic nanoseconds, the session's clock; safe for several goroutines
+
+	// Limits decide how results travel.
+	Limits result.Limits
+
+	// ReaperTimeout is how long an attempt may ignore its kill before its
+	// slot is given up; 0: for ever.
+	ReaperTimeout time.Duration
+
+	// LeakIsError fails an attempt that succeeded but did not give back all
+	// memory (spark.unsafe.exceptionOnMemoryLeak); otherwise it is logged.
+	LeakIsError bool
+	// PinLeakIsError does the same for blocks still pinned
+	// (spark.storage.exceptionOnPinLeak).
+	PinLeakIsError bool
+
+	// Dir is the folder for task files. It is made when the first file is
+	// fetched and removed by Close.
+	Dir string
+}
+
+// Deps are what an executor works with. They outlive it.
+type Deps struct {
+	Driver Driver
+	Decode DecodeFunc
+	Memory *memory.Manager
+	Store  Store
+	FS     fsys.FS      // of task files; nil: the operating system's
+	Logger *slog.Logger // nil: nothing is logged
+}
+
+// Driver is the executor's way to the driver. StatusUpdate is called by
+// workers, which step the driver so; it may call Launch and Kill.
+type Driver interface {
+	// StatusUpdate delivers an encoded task.Status. msg is valid during the
+	// call only.
+	StatusUpdate(msg []byte)
+	// CanCommit asks whether an attempt may commit its output.
+	CanCommit(stage id.StageAttempt, partition, attempt int32) bool
+	// Barrier blocks until all tasks of a barrier stage attempt have arrived
+	// and returns their messages by partition. While it waits it serves
+	// r.Requested, and it ends with the cause of ctx.
+	Barrier(ctx context.Context, r task.BarrierRequest) ([]string, error)
+	// MapOutputs returns the statuses of a shuffle's map outputs, by map
+	// partition, and the epoch at which they were true, at least minEpoch.
+	MapOutputs(s id.Shuffle, minEpoch int64) (statuses []*task.MapStatus, epoch int64, err error)
+	// SlotLost tells that attempt t has ignored its kill for longer than the
+	// reaper's timeout, and how many workers still serve. With none left no
+	// queued attempt will ever start.
+	SlotLost(t id.Task, left int)
+}
+
+// Store is what an executor needs of its block store.
+type Store interface {
+	// PutBytes stores a copy of data.
+	PutBytes(b block.ID, level block.Level, data []byte) error
+	// GetBytes returns a view of a block, valid until release is called.
+	GetBytes(b block.ID) (data []byte, release func(), err error)
+	// ReleaseTask unpins whatever an attempt left pinned and says how many.
+	ReleaseTask(t id.Task) (leakedPins int)
+}
+
+// DecodeFunc decodes the task binary of an attempt's stage; its time is
+// decode time. binary is valid during the call. The same stage attempt's
+// attempts have the same Context.Binary, by which decoded forms can be kept.
+type DecodeFunc func(c *Context, binary []byte) (Body, error)
+
+// Body runs an attempt and returns the encoder of its value; its time is run
+// time. A nil Encode is an empty value.
+type Body func(c *Context) (Encode, error)
+
+// Encode appends the attempt's value to dst; its time is encode time. It may
+// still use what the attempt reserved. An error fails the attempt for good:
+// no retry can mend it.
+type Encode func(dst []byte) ([]byte, error)
+
+// Executor is a fixed pool of workers. Its methods are safe for several
+// goroutines.
+type Executor struct {
+	cfg     Config
+	deps    Deps
+	log     *slog.Logger
+	gc      *gcClock
+	files   *files
+	outputs outputs
+
+	// helpers are the goroutines that run interrupt listeners.
+	helpers sync.WaitGroup
+
+	// mu is a leaf: nothing is called while it is held but Context.kill's
+	// atomics.
+	mu struct {
+		sync.Mutex
+		queue   queue
+		workers []*worker
+		idle    []*worker // parked; the last to park is the first to wake
+		coming  int       // workers that will look into the queue without being woken
+		marks   []killMark
+		lost    int // workers whose attempt the reaper gave up
+		live    int // worker goroutines that have not ended
+		closed  bool
+		ended   chan struct{} // closed when live is 0 after Close
+	}
+}
+
+// New starts an executor's workers. They end with Close.
+func New(cfg Config, deps Deps) (*Executor, error) {
+	if cfg.Slots < 1 {
+		return nil, fmt.Errorf("cannot start executor %q with %d slots: it needs at least 1", cfg.ID, cfg.Slots)
+	}
+	if cfg.Now == nil || deps.Driver == nil || deps.Decode == nil || deps.Memory == nil || deps.Store == nil {
+		return nil, fmt.Errorf("cannot start executor %q without clock, driver, decoder, memory and store", cfg.ID)
+	}
+	if deps.FS == nil {
+		deps.FS = fsys.OS
+	}
+	e := &Executor{cfg: cfg, deps: deps, log: deps.Logger, gc: newGCClock()}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	e.files = newFiles(deps.FS, cfg.Dir)
+	e.mu.ended = make(chan struct{})
+	e.mu.live = cfg.Slots
+	e.mu.coming = cfg.Slots
+	for n := range cfg.Slots {
+		e.mu.workers = append(e.mu.workers, newWorker(e, int32(n)))
+	}
+	for _, w := range e.mu.workers {
+		go w.loop(false)
+	}
+	return e, nil
+}
+
+// Workers returns what each worker has done since it began, up to now.
+func (e *Executor) Workers() []event.WorkerTime {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.cfg.Now()
+	times := make([]event.WorkerTime, len(e.mu.workers))
+	for i, w := range e.mu.workers {
+		times[i] = w.timeLocked(now)
+	}
+	return times
+}
+
+// Close stops intake, kills what runs or waits, and joins the workers. It
+// returns an error that names the attempts which had not ended after grace;
+// their goroutines are left behind. Called again, it waits again.
+func (e *Executor) Close(grace time.Duration) error {
+	e.mu.Lock()
+	first := !e.mu.closed
+	e.mu.closed = true
+	reason := &KilledError{Reason: ErrClosed.Error()}
+	for i := range e.mu.queue.len() {
+		if q := e.mu.queue.at(i); q.kill == nil {
+			q.kill = reason
+		}
+	}
+	var running []*Context
+	for _, w := range e.mu.workers {
+		if w.current != nil {
+			running = append(running, w.current)
+		}
+	}
+	idle := e.mu.idle
+	e.mu.idle = nil
+	e.mu.coming += len(idle)
+	e.mu.Unlock()
+
+	now := e.cfg.Now()
+	for _, c := range running {
+		c.kill(reason, now)
+	}
+	for _, w := range idle {
+		w.wake <- struct{}{}
+	}
+
+	timeout := time.NewTimer(grace)
+	defer timeout.Stop()
+	select {
+	case <-e.mu.ended:
+	case <-timeout.C:
+		select {
+		case <-e.mu.ended:
+		default:
+			return e.stuck(grace)
+		}
+	}
+	e.helpers.Wait()
+	if !first {
+		return nil
+	}
+	e.gc.stop()
+	return e.files.close()
+}
+
+// stuck names the attempts that would not end.
+func (e *Executor) stuck(grace time.Duration) error {
+	e.mu.Lock()
+	var held []*worker
+	var errs []error
+	for _, w := range e.mu.workers {
+		if w.current != nil {
+			held = append(held, w)
+			errs = append(errs, fmt.Errorf("%s still runs on worker %d", w.current.identity(), w.n))
+		}
+	}
+	e.mu.Unlock()
+	for _, w := range held {
+		e.log.Error("attempt ignores its kill", "executor", string(e.cfg.ID), "worker", w.n, "stack", w.stack())
+	}
+	return fmt.Errorf("cannot close executor %q within %v: %w", e.cfg.ID, grace, errors.Join(errs...))
+}

@@ -1,0 +1,212 @@
+package executor
+
+import (
+	"bytes"
+	"context"
+	"math"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// worker is one slot: a goroutine locked to its OS thread, so that thread CPU
+// time is an attempt's own. It takes attempts from the queue and, when one
+// ends, delivers the status itself: whoever brings an event steps the driver,
+// and what the driver launches in that step this worker takes along without
+// any thread being woken.
+type worker struct {
+	e    *Executor
+	n    int32
+	wake chan struct{} // capacity 1; sent to by whoever took the worker off the idle list
+
+	// Used again by every attempt; of the worker's goroutine alone.
+	dec     task.DescriptionDecoder
+	desc    []byte
+	msg     []byte // the terminal status
+	small   []byte // RUNNING status
+	failure []byte
+	status  task.Status
+	bin     binary
+	labels  labels
+
+	start atomic.Int64 // stamp Start of the attempt that runs, or notBegun; the worker writes, Workers reads
+
+	// Guarded by e.mu:
+	current  *Context
+	goid     []byte // "goroutine 17 ", of the present goroutine
+	began    int64
+	since    int64 // end of the last attempt, or of the last parking
+	parked   bool
+	busy     int64
+	stepping int64
+}
+
+// binary is the task binary that a worker used last.
+type binary struct {
+	id   id.Broadcast
+	held bool
+	data []byte
+}
+
+// notBegun is no stamp.
+const notBegun = math.MinInt64
+
+func newWorker(e *Executor, n int32) *worker {
+	now := e.cfg.Now()
+	w := &worker{e: e, n: n, wake: make(chan struct{}, 1), began: now, since: now}
+	w.start.Store(notBegun)
+	return w
+}
+
+// loop is the worker's goroutine. It never unlocks its thread, so the thread
+// ends with it. ended tells that a predecessor, stopped by runtime.Goexit in
+// user code, left an attempt's terminal status to deliver: by then this
+// goroutine has its own thread, so the pool is whole before the slot is
+// offered again.
+func (w *worker) loop(ended bool) {
+	runtime.LockOSThread()
+	w.e.mu.Lock()
+	w.goid = goroutineHeader()
+	w.e.mu.Unlock()
+	if ended {
+		w.deliver()
+	}
+	for {
+		l, ok := w.take()
+		if !ok {
+			return
+		}
+		w.attempt(l)
+		w.deliver()
+	}
+}
+
+// take returns the next launch, parking until there is one. It returns false
+// when the executor is closed and nothing is queued.
+func (w *worker) take() (launch, bool) {
+	e := w.e
+	e.mu.Lock()
+	for e.mu.queue.len() == 0 {
+		e.mu.coming--
+		if e.mu.closed {
+			e.mu.live--
+			if e.mu.live == 0 {
+				close(e.mu.ended)
+			}
+			e.mu.Unlock()
+			return launch{}, false
+		}
+		e.mu.idle = append(e.mu.idle, w)
+		now := e.cfg.Now()
+		w.stepping += now - w.since
+		w.since, w.parked = now, true
+		e.mu.Unlock()
+		<-w.wake
+		e.mu.Lock()
+		w.since, w.parked = e.cfg.Now(), false
+	}
+	l := e.mu.queue.pop(w.desc[:0])
+	e.mu.coming--
+	w.desc = l.desc
+	w.current = newContext(e, w, l)
+	e.mu.Unlock()
+	return l, true
+}
+
+// deliver hands the terminal status to the driver, stepping it. From here on
+// the worker counts as coming back.
+func (w *worker) deliver() {
+	e := w.e
+	at := w.status.Stamps
+	e.mu.Lock()
+	w.stepping += at.Start - w.since
+	w.busy += at.End - at.Start
+	w.since = at.End
+	w.start.Store(notBegun)
+	if w.current.lost {
+		e.mu.lost--
+	}
+	w.current = nil
+	e.mu.coming++
+	e.mu.Unlock()
+	e.deps.Driver.StatusUpdate(w.msg)
+	if cap(w.msg) > keepBuffer {
+		w.msg = nil
+	}
+	if cap(w.desc) > keepBuffer {
+		w.desc = nil
+	}
+}
+
+// keepBuffer bounds what a worker holds between attempts: above it, making
+// the buffer anew costs little beside filling it.
+const keepBuffer = 256 << 10
+
+// timeLocked returns the worker's time up to now.
+func (w *worker) timeLocked(now int64) event.WorkerTime {
+	t := event.WorkerTime{At: now, Executor: w.e.cfg.ID, Worker: w.n, Busy: w.busy, Stepping: w.stepping, Since: w.began}
+	switch start := w.start.Load(); {
+	case w.parked:
+	case start != notBegun:
+		t.Stepping += start - w.since
+		t.Busy += max(0, now-start)
+	default:
+		t.Stepping += max(0, now-w.since)
+	}
+	return t
+}
+
+// goroutineHeader returns how the calling goroutine's stack begins:
+// "goroutine 17 ".
+func goroutineHeader() []byte {
+	var buf [64]byte
+	s := buf[:runtime.Stack(buf[:], false)]
+	if i := bytes.IndexByte(s, '['); i > 0 {
+		s = s[:i]
+	}
+	return bytes.Clone(s)
+}
+
+// stack returns the stack of the worker's goroutine.
+func (w *worker) stack() string {
+	w.e.mu.Lock()
+	header := w.goid
+	w.e.mu.Unlock()
+	buf := make([]byte, 64<<10)
+	n := runtime.Stack(buf, true)
+	for n == len(buf) && len(buf) < 16<<20 {
+		buf = make([]byte, 2*len(buf))
+		n = runtime.Stack(buf, true)
+	}
+	for s := range bytes.SplitSeq(buf[:n], []byte("\n\n")) {
+		if bytes.HasPrefix(s, header) {
+			return string(s)
+		}
+	}
+	return "not found"
+}
+
+// labels are the pprof labels under which attempts of a stage attempt run,
+// made once for each.
+type labels struct {
+	job   id.Job
+	stage id.StageAttempt
+	ctx   context.Context
+}
+
+// background labels the time between attempts: the driver's work.
+var background = pprof.WithLabels(context.Background(), pprof.Labels("stage", "driver"))
+
+func (l *labels) of(d *task.Description) context.Context {
+	if l.ctx == nil || l.job != d.Job || l.stage != d.StageAttempt {
+		l.job, l.stage = d.Job, d.StageAttempt
+		l.ctx = pprof.WithLabels(context.Background(), pprof.Labels(
+			"job", strconv.Itoa(int(d.Job)), "stage", d.StageAttempt.String()))
+	}
+	return l.ctx
+}
