@@ -1,0 +1,444 @@
+package event
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// SparkVersion is the version that an exported log claims: the one whose
+// event log we write. The History Server shows it beside the application.
+const SparkVersion = "4.0.0"
+
+// SparkOptions chooses what a Spark event log holds.
+type SparkOptions struct {
+	// BlockUpdates writes an event for every change of a cached block, which
+	// the History Server's Storage tab needs (Spark:
+	// eventLog.logBlockUpdates.enabled, off there too).
+	BlockUpdates bool
+	// Overwrite lets SparkLog replace a finished log of the same name.
+	Overwrite bool
+}
+
+// WriteSpark writes events as Spark's own JSON event log, which Spark's
+// History Server opens: one object a line. The first event must be an
+// ApplicationStart. When the events end with an error, everything before it
+// is written and the error returned; the log then shows as incomplete, unless
+// its ApplicationEnd was there.
+func WriteSpark(w io.Writer, events iter.Seq2[Event, error], o SparkOptions) error {
+	s := newSpark(w, o)
+	for e, err := range events {
+		if err != nil {
+			return errors.Join(s.finish(), err)
+		}
+		if err := s.write(e); err != nil {
+			return err
+		}
+	}
+	return s.finish()
+}
+
+// spark turns events into lines. It holds what Spark's lines need and our
+// events tell elsewhere: the session's clock, hosts of executors, the job of
+// a stage, and running stages' accumulators and memory peaks.
+type spark struct {
+	out     *json.Encoder
+	options SparkOptions
+	hide    *regexp.Regexp // keys whose values are secret
+
+	app     *ApplicationStart // nil: not seen
+	opening bool              // application and environment are still to write
+	hosts   map[id.Executor]string
+	first   id.Executor
+	stages  map[id.StageAttempt]*sparkStage // submitted, not completed
+}
+
+type sparkStage struct {
+	job    id.Job
+	accums map[id.Accumulator]sparkAccumulable
+	peak   sparkExecutorMetrics
+	seen   bool // peak holds a sample
+}
+
+func newSpark(w io.Writer, o SparkOptions) *spark {
+	s := &spark{out: json.NewEncoder(w), options: o, hosts: make(map[id.Executor]string), stages: make(map[id.StageAttempt]*sparkStage)}
+	s.out.SetEscapeHTML(false)
+	return s
+}
+
+func (s *spark) line(v any) error {
+	if err := s.out.Encode(v); err != nil {
+		return fmt.Errorf("cannot write Spark event log: %w", err)
+	}
+	return nil
+}
+
+// write writes the lines that stand for e, if any.
+func (s *spark) write(e Event) error {
+	if start, ok := e.(*ApplicationStart); ok {
+		return s.start(start)
+	}
+	if s.app == nil {
+		return fmt.Errorf("cannot write Spark event log: the first event is %T, not the start of the application", e)
+	}
+	switch e := e.(type) {
+	case *ExecutorAdded:
+		s.hosts[e.Executor] = e.Host
+		if s.first == "" {
+			s.first = e.Executor
+		}
+		return s.line(&sparkExecutorAdded{Event: "SparkListenerExecutorAdded", Timestamp: s.ms(e.At), Executor: string(e.Executor),
+			Info: sparkExecutorInfo{Host: e.Host, Cores: e.Cores, LogURLs: none, Attributes: none, Resources: none}})
+	case *BlockManagerAdded:
+		s.hosts[e.Executor] = e.Host
+		return s.line(&sparkBlockManagerAdded{Event: "SparkListenerBlockManagerAdded", ID: s.manager(e.Executor),
+			Memory: e.Memory, Timestamp: s.ms(e.At), OffHeap: e.Memory})
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	switch e := e.(type) {
+	case *JobStart:
+		return s.jobStart(e)
+	case *JobEnd:
+		line := sparkJobEnd{Event: "SparkListenerJobEnd", Job: int32(e.Job), Completed: s.ms(e.At), Result: sparkJobResult{Result: "JobSucceeded"}}
+		if e.Error != "" {
+			line.Result = sparkJobResult{"JobFailed", &sparkException{Message: e.Error, Stack: []sparkFrame{}}}
+		}
+		return s.line(&line)
+	case *StageSubmitted:
+		s.stages[e.Stage.StageAttempt] = &sparkStage{job: e.Job, accums: make(map[id.Accumulator]sparkAccumulable)}
+		return s.line(&sparkStageSubmitted{"SparkListenerStageSubmitted", s.stage(&e.Stage, nil), s.redacted(e.Properties)})
+	case *StageCompleted:
+		return s.stageCompleted(e)
+	case *TaskStart:
+		return s.line(&sparkTaskStart{"SparkListenerTaskStart", int32(e.Info.Stage), e.Info.Attempt, s.task(&e.Info, nil)})
+	case *TaskGettingResult:
+		return s.line(&sparkTaskGettingResult{"SparkListenerTaskGettingResult", s.task(&e.Info, nil)})
+	case *TaskEnd:
+		return s.taskEnd(e)
+	case *BlockUpdated:
+		if !s.options.BlockUpdates || !sparkBlock.MatchString(e.Block) {
+			return nil
+		}
+		return s.line(&sparkBlockUpdated{"SparkListenerBlockUpdated",
+			sparkBlockInfo{s.manager(e.Executor), e.Block, sparkLevel(e.Level), e.Memory, e.Disk}})
+	case *NodeUnpersisted:
+		return s.line(&sparkUnpersistRDD{"SparkListenerUnpersistRDD", int32(e.Node)})
+	case *MemorySample:
+		s.sample(e)
+	case *ApplicationEnd:
+		return s.line(&sparkApplicationEnd{"SparkListenerApplicationEnd", s.ms(e.At), 0})
+	}
+	return nil
+}
+
+// none is an empty JSON object.
+var none = map[string]string{}
+
+// sparkBlock matches the block names that the History Server can parse; any
+// other would stop its replay.
+var sparkBlock = regexp.MustCompile(`^(rdd_\d+_\d+|broadcast_\d+|taskresult_\d+|shuffle_\d+_\d+_\d+)$`)
+
+// ms turns a moment of the session into milliseconds since the epoch.
+func (s *spark) ms(at int64) int64 { return (s.app.Wall + at - s.app.At) / 1e6 }
+
+// msOrZero is ms, with 0 for a moment that has not come.
+func (s *spark) msOrZero(at int64) int64 {
+	if at == 0 {
+		return 0
+	}
+	return s.ms(at)
+}
+
+func (s *spark) manager(e id.Executor) sparkBlockManagerID {
+	return sparkBlockManagerID{Executor: string(e), Host: cmp.Or(s.hosts[e], s.app.Host), Port: 0}
+}
+
+func (s *spark) start(e *ApplicationStart) error {
+	if s.app != nil {
+		return fmt.Errorf("cannot write Spark event log: application %q starts while %q is being written", e.ID, s.app.ID)
+	}
+	app := *e
+	app.Conf = maps.Clone(e.Conf)
+	s.app, s.opening = &app, true
+	s.hide = redaction(app.Conf)
+	if err := s.line(&sparkLogStart{"SparkListenerLogStart", SparkVersion}); err != nil {
+		return err
+	}
+	empty := ""
+	return s.line(&sparkResourceProfileAdded{Event: "SparkListenerResourceProfileAdded",
+		Executor: map[string]sparkResource{
+			"cores":  {Name: "cores", Amount: float64(e.Cores), Discovery: &empty, Vendor: &empty},
+			"memory": {Name: "memory", Amount: float64(e.Memory >> 20), Discovery: &empty, Vendor: &empty},
+		},
+		Task: map[string]sparkResource{"cpus": {Name: "cpus", Amount: 1}},
+	})
+}
+
+// open writes the environment and the application, which Spark writes once
+// the executors are known.
+func (s *spark) open() error {
+	if !s.opening {
+		return nil
+	}
+	s.opening = false
+	properties := maps.Clone(s.app.Conf)
+	if properties == nil {
+		properties = make(map[string]string)
+	}
+	for k, v := range map[string]string{
+		"spark.app.id": s.app.ID, "spark.app.name": s.app.Name, "spark.driver.host": s.app.Host,
+		"spark.executor.id": string(id.Driver), "spark.master": "local[" + strconv.Itoa(int(s.app.Cores)) + "]", "spark.task.cpus": "1",
+	} {
+		if _, set := properties[k]; !set {
+			properties[k] = v
+		}
+	}
+	if err := s.line(&sparkEnvironmentUpdate{Event: "SparkListenerEnvironmentUpdate",
+		JVM:   map[string]string{"Java Version": "none", "Java Home": "", "Scala Version": "none"},
+		Spark: s.redacted(properties), Hadoop: none, System: none, Metrics: none, Classpath: none}); err != nil {
+		return err
+	}
+	return s.line(&sparkApplicationStart{"SparkListenerApplicationStart", s.app.Name, s.app.ID, s.ms(s.app.At), s.app.User})
+}
+
+// finish completes a log whose events ended before any job.
+func (s *spark) finish() error {
+	if s.app == nil {
+		return nil
+	}
+	return s.open()
+}
+
+// redaction returns what the keys of secret values match: the configured
+// pattern, or Spark's default.
+func redaction(conf map[string]string) *regexp.Regexp {
+	if p := conf["spark.redaction.regex"]; p != "" {
+		if re, err := regexp.Compile(p); err == nil {
+			return re
+		}
+	}
+	return secretKeys
+}
+
+var secretKeys = regexp.MustCompile(`(?i)secret|password|token|access[.]?key`)
+
+// redacted returns properties with the values of secret keys replaced, never
+// nil.
+func (s *spark) redacted(properties map[string]string) map[string]string {
+	out := make(map[string]string, len(properties))
+	for k, v := range properties {
+		if s.hide.MatchString(k) {
+			v = "*********(redacted)"
+		}
+		out[k] = v
+	}
+	return out
+}
+
+func (s *spark) jobStart(e *JobStart) error {
+	line := sparkJobStart{Event: "SparkListenerJobStart", Job: int32(e.Job), Submitted: s.ms(e.At),
+		Stages: []sparkStageInfo{}, StageIDs: []int32{}, Properties: s.redacted(e.Properties)}
+	for i := range e.Stages {
+		line.Stages = append(line.Stages, s.stage(&e.Stages[i], nil))
+		line.StageIDs = append(line.StageIDs, int32(e.Stages[i].Stage))
+	}
+	return s.line(&line)
+}
+
+// stageCompleted writes the stage's peaks, as Spark does just before the end
+// of a stage, and its end.
+func (s *spark) stageCompleted(e *StageCompleted) error {
+	var accums []sparkAccumulable
+	if st := s.stages[e.Stage.StageAttempt]; st != nil {
+		delete(s.stages, e.Stage.StageAttempt)
+		accums = slices.SortedFunc(maps.Values(st.accums), byID)
+		if st.seen {
+			if err := s.line(&sparkStageExecutorMetrics{"SparkListenerStageExecutorMetrics", string(cmp.Or(s.first, id.Driver)),
+				int32(e.Stage.Stage), e.Stage.Attempt, st.peak}); err != nil {
+				return err
+			}
+		}
+	}
+	return s.line(&sparkStageCompleted{"SparkListenerStageCompleted", s.stage(&e.Stage, accums)})
+}
+
+func byID(a, b sparkAccumulable) int { return cmp.Compare(a.ID, b.ID) }
+
+// sample raises the peaks of running stages.
+func (s *spark) sample(e *MemorySample) {
+	var unified int64
+	for _, a := range e.Accounts {
+		unified += a.Bytes
+	}
+	now := sparkExecutorMetrics{e.Runtime, unified, e.RSS, e.GCCount, e.GCTime / 1e6, e.GCTime / 1e6}
+	for _, st := range s.stages {
+		p := &st.peak
+		st.seen = true
+		*p = sparkExecutorMetrics{max(p.Heap, now.Heap), max(p.Unified, now.Unified), max(p.RSS, now.RSS),
+			max(p.GCCount, now.GCCount), max(p.GCTime, now.GCTime), max(p.TotalGC, now.TotalGC)}
+	}
+}
+
+func (s *spark) stage(i *StageInfo, accums []sparkAccumulable) sparkStageInfo {
+	out := sparkStageInfo{ID: int32(i.Stage), Attempt: i.Attempt, Name: i.Name, Tasks: i.NumTasks, RDDs: []sparkRDDInfo{},
+		Parents: plainIDs(i.Parents), Details: i.Site, Accumulables: accums}
+	if accums == nil {
+		out.Accumulables = []sparkAccumulable{}
+	}
+	if i.Submitted != 0 {
+		at := s.ms(i.Submitted)
+		out.Submitted = &at
+	}
+	if i.Completed != 0 {
+		at := s.ms(i.Completed)
+		out.Completed = &at
+	}
+	if i.Failure != "" {
+		out.Failure = &i.Failure
+	}
+	for n := range i.Nodes {
+		out.RDDs = append(out.RDDs, sparkRDD(&i.Nodes[n]))
+	}
+	return out
+}
+
+func sparkRDD(n *NodeInfo) sparkRDDInfo {
+	operation, _, _ := strings.Cut(n.Site, " at ")
+	scope, _ := json.Marshal(sparkScope{strconv.Itoa(int(n.ID)), cmp.Or(operation, n.Name)}) // two strings: cannot fail
+	determinism := n.Determinism
+	switch determinism {
+	case "DETERMINATE", "UNORDERED", "INDETERMINATE":
+	default: // any other word would stop the replay
+		determinism = "DETERMINATE"
+	}
+	return sparkRDDInfo{ID: int32(n.ID), Name: n.Name, Scope: string(scope), Callsite: n.Site, Parents: plainIDs(n.Parents),
+		Level: sparkLevel(n.Level), Barrier: n.Barrier, Determinism: determinism, Partitions: n.Partitions}
+}
+
+func sparkLevel(l block.Level) sparkStorageLevel {
+	return sparkStorageLevel{Disk: l.Disk(), Memory: l.Memory(), OffHeap: l&block.UseOffHeap != 0,
+		Deserialized: l&block.Deserialized != 0, Replication: 1}
+}
+
+func plainIDs[T ~int32](ids []T) []int32 {
+	out := make([]int32, len(ids))
+	for i, v := range ids {
+		out[i] = int32(v)
+	}
+	return out
+}
+
+func (s *spark) task(i *TaskInfo, accums []sparkAccumulable) sparkTaskInfo {
+	if accums == nil {
+		accums = []sparkAccumulable{}
+	}
+	return sparkTaskInfo{ID: int64(i.Task), Index: i.Index, Attempt: i.Number, Partition: i.Partition, Launch: s.ms(i.Launch),
+		Executor: string(i.Executor), Host: i.Host, Locality: i.Locality.String(), Speculative: i.Speculative,
+		GettingResult: s.msOrZero(i.GettingResult), Finish: s.msOrZero(i.Finish), Failed: i.Failed, Killed: i.Killed, Accumulables: accums}
+}
+
+func (s *spark) taskEnd(e *TaskEnd) error {
+	info := e.Info
+	if info.Finish == 0 { // the replay needs an end to compute the duration
+		info.Finish = info.Launch
+	}
+	st := s.stages[info.StageAttempt]
+	var accums []sparkAccumulable
+	for i := range e.Accums {
+		a := &e.Accums[i]
+		line := sparkAccumulable{ID: int64(a.ID), Name: a.Name, Update: &a.Update, Value: a.Value}
+		accums = append(accums, line)
+		if st != nil {
+			line.Update = nil
+			line.Name, line.Value = cloned(line.Name), cloned(line.Value)
+			st.accums[a.ID] = line
+		}
+	}
+	slices.SortFunc(accums, byID)
+	line := sparkTaskEnd{Event: "SparkListenerTaskEnd", Stage: int32(info.Stage), Attempt: info.Attempt, Type: e.Kind.String(),
+		Reason: s.reason(e, st), Info: s.task(&info, accums)}
+	if e.HasMetrics {
+		line.Metrics = sparkMetrics(&e.Metrics)
+	}
+	return s.line(&line)
+}
+
+// reason returns the attempt's end with the fields that Spark's parser wants
+// of its kind.
+func (s *spark) reason(e *TaskEnd, st *sparkStage) any {
+	name := e.Reason.String()
+	f := e.Failure
+	if f == nil {
+		f = new(task.Failure)
+	}
+	switch e.Reason {
+	case task.FetchFailed:
+		out := sparkFetchFailed{Reason: name, Shuffle: int32(f.Fetch.Shuffle), Map: int64(f.Fetch.Map),
+			MapIndex: f.Fetch.MapIndex, Reduce: f.Fetch.Reduce, Message: f.Message}
+		if f.Fetch.Executor != "" {
+			at := s.manager(f.Fetch.Executor)
+			out.Address = &at
+		}
+		return &out
+	case task.ExceptionFailure:
+		full := f.Class + ": " + f.Message
+		if f.Stack != "" {
+			full += "\n" + f.Stack
+		}
+		return &sparkExceptionFailure{name, f.Class, f.Message, []sparkFrame{}, full, []sparkAccumulable{}}
+	case task.TaskKilled:
+		return &sparkTaskKilled{name, f.Message, []sparkAccumulable{}}
+	case task.TaskCommitDenied:
+		var job id.Job
+		if st != nil {
+			job = st.job
+		}
+		return &sparkCommitDenied{name, int32(job), e.Info.Partition, e.Info.Number}
+	case task.ExecutorLostFailure:
+		return &sparkExecutorLost{name, string(e.Info.Executor), f.CausedByApp, f.Message}
+	}
+	return &sparkReason{name}
+}
+
+func sparkMetrics(m *task.Metrics) *sparkTaskMetrics {
+	ms := func(k task.Metric) int64 { return m[k] / 1e6 }
+	return &sparkTaskMetrics{
+		DeserializeTime:    ms(task.ExecutorDeserializeTime),
+		DeserializeCPUTime: m[task.ExecutorDeserializeCPUTime],
+		RunTime:            ms(task.ExecutorRunTime),
+		CPUTime:            m[task.ExecutorCPUTime],
+		Peak:               m[task.PeakExecutionMemory],
+		PeakOffHeap:        m[task.PeakExecutionMemory], // pages live off the Go heap
+		ResultSize:         m[task.ResultSize],
+		GCTime:             ms(task.JVMGCTime),
+		SerializationTime:  ms(task.ResultSerializationTime),
+		MemorySpilled:      m[task.MemoryBytesSpilled],
+		DiskSpilled:        m[task.DiskBytesSpilled],
+		Read: sparkShuffleRead{
+			RemoteBlocks: m[task.ShuffleRemoteBlocksFetched],
+			LocalBlocks:  m[task.ShuffleLocalBlocksFetched],
+			FetchWait:    ms(task.ShuffleFetchWaitTime),
+			RemoteBytes:  m[task.ShuffleRemoteBytesRead],
+			LocalBytes:   m[task.ShuffleLocalBytesRead],
+			Records:      m[task.ShuffleRecordsRead],
+		},
+		Write:         sparkShuffleWrite{m[task.ShuffleBytesWritten], m[task.ShuffleWriteTime], m[task.ShuffleRecordsWritten]},
+		Input:         sparkInput{m[task.InputBytesRead], m[task.InputRecordsRead]},
+		Output:        sparkOutput{m[task.OutputBytesWritten], m[task.OutputRecordsWritten]},
+		UpdatedBlocks: []struct{}{},
+	}
+}

@@ -1,0 +1,191 @@
+package event
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// SparkLog is a Sink that writes Spark's JSON event log as a session runs, in
+// the layout of a single file: DIR/NAME.inprogress, renamed to DIR/NAME by
+// Close once the application has ended. Lines reach the file through one
+// goroutine of the log's own, which Close joins; Emit waits only while all
+// buffers are full. As in Spark, the starts and ends of tasks and the starts
+// of stages may wait in memory, every other event goes to the file at once.
+type SparkLog struct {
+	pump
+	dir     string
+	options SparkOptions
+	spark   *spark
+	path    string // final; empty before the application started
+	opened  bool
+	ended   bool // the application's end was written
+}
+
+var _ Sink = (*SparkLog)(nil)
+
+// inProgress marks a log that is still being written.
+const inProgress = ".inprogress"
+
+// NewSparkLog prepares a log in the folder dir, which must exist. The file is
+// made when the application starts, because it is named by its id.
+func NewSparkLog(dir string, o SparkOptions) (*SparkLog, error) {
+	if info, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("cannot write event logs: %w", err)
+	} else if !info.IsDir() {
+		return nil, fmt.Errorf("cannot write event logs: %s is not a folder", dir)
+	}
+	l := &SparkLog{dir: dir, options: o}
+	l.spark = newSpark(lineBuffer{&l.pump}, o)
+	return l, nil
+}
+
+// SparkLogName returns the file name of an application's log, as Spark forms
+// it: lower case, without the characters that its History Server gives a
+// meaning.
+func SparkLogName(appID string) string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case ' ', ':', '/':
+			return '-'
+		case '.', '$', '{', '}', '\'', '"':
+			return '_'
+		}
+		return r
+	}, strings.ToLower(appID))
+}
+
+// lineBuffer appends what is written to the pump's current buffer. It is used
+// under the pump's lock.
+type lineBuffer struct{ pump *pump }
+
+func (b lineBuffer) Write(line []byte) (int, error) {
+	b.pump.grewLocked(append(b.pump.cur, line...))
+	return len(line), nil
+}
+
+// Emit writes the lines that stand for e. It keeps nothing of e.
+func (l *SparkLog) Emit(e Event) {
+	l.Lock()
+	defer l.Unlock()
+	if start, ok := e.(*ApplicationStart); ok && !l.opened && l.err == nil && !l.closed {
+		l.openFileLocked(SparkLogName(start.ID))
+	}
+	if !l.opened {
+		if l.err == nil {
+			l.err = fmt.Errorf("the first event is %T, not the start of the application", e)
+		}
+		return
+	}
+	if !l.openLocked() {
+		return
+	}
+	if err := l.spark.write(e); err != nil {
+		l.err = err
+		return
+	}
+	if _, end := e.(*ApplicationEnd); end {
+		l.ended = true
+	}
+	if len(l.cur) >= blockBytes || len(l.cur) > 0 && flushed(e) {
+		l.passLocked()
+	}
+}
+
+// flushed reports whether Spark's logger flushes after such an event.
+func flushed(e Event) bool {
+	switch e.(type) {
+	case *StageSubmitted, *TaskStart, *TaskEnd, *TaskGettingResult, *MemorySample, *WorkerTime:
+		return false
+	}
+	return true
+}
+
+func (l *SparkLog) openFileLocked(name string) {
+	l.path = filepath.Join(l.dir, name)
+	// Modes are Spark's: its History Server may run as another user of the group.
+	out, err := os.OpenFile(l.path+inProgress, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o660)
+	if err != nil {
+		l.err = err
+		return
+	}
+	l.pump.start(out)
+	l.opened = true
+}
+
+// Path returns the finished log's path, empty before the application started.
+// Until Close, and forever if the application did not end, the file is there
+// with ".inprogress" added.
+func (l *SparkLog) Path() string {
+	l.Lock()
+	defer l.Unlock()
+	return l.path
+}
+
+// BufferBytes returns the bytes of the log's buffers. They stay below about
+// 300 KiB plus the size of the largest line.
+func (l *SparkLog) BufferBytes() int64 {
+	l.Lock()
+	defer l.Unlock()
+	return l.held
+}
+
+// Err returns the first failure, nil when there was none.
+func (l *SparkLog) Err() error {
+	l.Lock()
+	defer l.Unlock()
+	return l.named(l.err)
+}
+
+// Close writes what is left, joins the writer, and gives the file its final
+// name if the application has ended. A finished log of that name is an error
+// unless Overwrite was chosen. It returns the first failure of the log's
+// life. Closing twice is harmless.
+func (l *SparkLog) Close() error {
+	l.Lock()
+	if l.closed || !l.opened {
+		defer l.Unlock()
+		l.closed = true
+		return l.named(l.err)
+	}
+	if l.cur != nil && len(l.cur) > 0 && l.err == nil {
+		l.passLocked()
+	}
+	l.closed = true
+	l.Unlock()
+	if err := l.pump.close(); err != nil {
+		return l.named(err)
+	}
+	if !l.ended {
+		return nil
+	}
+	err := l.rename()
+	l.Lock()
+	l.err = err
+	l.Unlock()
+	return l.named(err)
+}
+
+func (l *SparkLog) rename() error {
+	if !l.options.Overwrite {
+		if _, err := os.Lstat(l.path); err == nil {
+			return fmt.Errorf("%s is there already; the log stays in %s", l.path, l.path+inProgress)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Rename(l.path+inProgress, l.path)
+}
+
+func (l *SparkLog) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	if l.path == "" {
+		return fmt.Errorf("cannot write event log in %s: %w", l.dir, err)
+	}
+	return fmt.Errorf("cannot write event log %s: %w", l.path, err)
+}
