@@ -21,12 +21,13 @@ type Rows struct {
 	slots  []int32 // [columns of the file]: index among the wanted, or -1
 	headed bool    // the header of this file was read
 
-	r     *Reader
-	p     *Piece
-	view  []byte
-	at    int64 // offset of view in the file's content
-	next  int   // start of the first row not yet parsed, in view
-	lines int64 // line ends before view; counted for compressed files only
+	r    *Reader
+	p    *Piece
+	view []byte
+	at   int64 // offset of view in the file's content
+	next int   // start of the first row not yet parsed, in view
+	// Line ends before view and in it, counted for compressed files only.
+	lines, within int64
 
 	n      int
 	starts [rowsBatch]uint32 // [n]: where rows begin in view
@@ -53,15 +54,16 @@ func (rows *Rows) Bytes(row, col int) []byte {
 
 // start prepares for a piece.
 func (rows *Rows) start(r *Reader, p *Piece) {
-	rows.r, rows.p, rows.headed, rows.view, rows.lines = r, p, false, nil, 0
+	rows.r, rows.p, rows.headed, rows.view, rows.lines, rows.within = r, p, false, nil, 0, 0
 }
 
 // load takes the next view of the piece.
 func (rows *Rows) load(view []byte, at int64) {
-	if rows.p.Format != Plain {
-		rows.lines += int64(bytes.Count(rows.view, newlineByte))
-	}
 	rows.view, rows.at, rows.next = view, at, 0
+	if rows.p.Format != Plain {
+		rows.lines += rows.within
+		rows.within = int64(bytes.Count(view, newlineByte))
+	}
 }
 
 var newlineByte = []byte{'\n'}

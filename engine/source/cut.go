@@ -35,6 +35,9 @@ func (r *Reader) spans(p *Piece, buf *buffer, cut cutter, emit func(view []byte,
 	if r.Begin != nil {
 		r.Begin(p)
 	}
+	if p.Length == 0 {
+		return nil
+	}
 	skip := p.Offset > 0
 	start := p.Offset
 	if skip {
