@@ -145,6 +145,10 @@ func (s *spark) write(e Event) error {
 	return nil
 }
 
+// noPort stands for the port that our executors do not have: the History
+// Server ends its replay at a port that is not positive.
+const noPort = 1
+
 // none is an empty JSON object.
 var none = map[string]string{}
 
@@ -164,7 +168,7 @@ func (s *spark) msOrZero(at int64) int64 {
 }
 
 func (s *spark) manager(e id.Executor) sparkBlockManagerID {
-	return sparkBlockManagerID{Executor: string(e), Host: cmp.Or(s.hosts[e], s.app.Host), Port: 0}
+	return sparkBlockManagerID{Executor: string(e), Host: cmp.Or(s.hosts[e], s.app.Host, "localhost"), Port: noPort}
 }
 
 func (s *spark) start(e *ApplicationStart) error {

@@ -18,17 +18,18 @@ type (
 )
 
 const (
-	integerField kindOf = "an integer"
-	numberField  kindOf = "a number"
-	textField    kindOf = "a string"
-	boolField    kindOf = "a boolean"
-	textMap      kindOf = "a map of strings"
-	addressField kindOf = "a block manager or null"
-	reasonField  kindOf = "a task end reason"
+	integerField  kindOf = "an integer"
+	numberField   kindOf = "a number"
+	positiveField kindOf = "a positive integer"
+	textField     kindOf = "a string"
+	boolField     kindOf = "a boolean"
+	textMap       kindOf = "a map of strings"
+	addressField  kindOf = "a block manager or null"
+	reasonField   kindOf = "a task end reason"
 )
 
 var (
-	managerShape = shape{"Executor ID": textField, "Host": textField, "Port": integerField}
+	managerShape = shape{"Executor ID": textField, "Host": textField, "Port": positiveField}
 	levelShape   = shape{"Use Disk": boolField, "Use Memory": boolField, "?Use Off Heap": boolField, "Deserialized": boolField, "Replication": integerField}
 	rddShape     = shape{"RDD ID": integerField, "Name": textField, "?Scope": textField, "?Callsite": textField, "?Parent IDs": array{integerField},
 		"Storage Level": levelShape, "?Barrier": boolField, "?DeterministicLevel": textField, "Number of Partitions": integerField,
@@ -140,6 +141,11 @@ func misfit(at string, v any, want any) string {
 		case integerField:
 			n, ok := v.(json.Number)
 			if _, err := n.Int64(); !ok || err != nil {
+				return wrong()
+			}
+		case positiveField:
+			n, _ := v.(json.Number)
+			if p, err := n.Int64(); err != nil || p <= 0 {
 				return wrong()
 			}
 		case numberField:
