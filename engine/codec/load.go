@@ -1,0 +1,38 @@
+//go:build !race
+
+package codec
+
+import "unsafe"
+
+// pageBytes is the smallest page of the machines we run on: a load that does
+// not cross a multiple of it cannot fault if one of its bytes is readable.
+const pageBytes = 4096
+
+// loadShort returns the bytes of a text of at most 15 bytes, little endian,
+// zeros behind. The length of short keys is random, so a branch on it would
+// be mispredicted: it loads 16 bytes and masks, which is safe as long as they
+// lie in one page; one text in 256 takes the other way.
+//
+//go:nocheckptr
+func loadShort(s string) (a, b uint64) {
+	n := uint(len(s))
+	if n == 0 {
+		return 0, 0
+	}
+	p := unsafe.Pointer(unsafe.StringData(s))
+	if uintptr(p)&(pageBytes-1) > pageBytes-16 || bigEndian {
+		return loadBytes(s)
+	}
+	m := &shortMasks[n&15]
+	return *(*uint64)(p) & m[0], *(*uint64)(unsafe.Add(p, 8)) & m[1]
+}
+
+// shortMasks keep the first n of 16 bytes.
+var shortMasks = func() (m [16][2]uint64) {
+	for n := range m {
+		for i := range n {
+			m[n][i/8] |= 0xff << (8 * (i % 8))
+		}
+	}
+	return m
+}()
