@@ -102,17 +102,17 @@ type Barrier struct {
 // Reaper are the task.reaper.* keys: what happens to an attempt that ignores
 // a kill.
 type Reaper struct {
-	Enabled         bool
-	PollingInterval time.Duration
-	KillTimeout     time.Duration // negative: wait for ever
-	ThreadDump      bool
+	Enabled     bool
+	KillTimeout time.Duration // negative: wait for ever
 }
 
 // EventLog are the eventLog.* keys that we honour: Spark's own JSON log,
 // beside the run's event file.
 type EventLog struct {
-	Enabled bool
-	Dir     string
+	Enabled      bool
+	Dir          string
+	Overwrite    bool // replace a log of the same name
+	BlockUpdates bool // logBlockUpdates.enabled
 }
 
 // Default returns the settings of a session for which nothing was set.

@@ -9,4 +9,10 @@ var eventKeys = []Key{
 	{Name: "eventLog.dir", Kind: KindString, Default: "/tmp/spark-events",
 		Doc:  "Folder of the event log.",
 		bind: func(s *Settings) any { return &s.EventLog.Dir }},
+	{Name: "eventLog.overwrite", Kind: KindBool, Default: "false",
+		Doc:  "Replace a finished event log of the same name.",
+		bind: func(s *Settings) any { return &s.EventLog.Overwrite }},
+	{Name: "eventLog.logBlockUpdates.enabled", Kind: KindBool, Default: "false",
+		Doc:  "Log every change of a cached block, which the History Server's Storage tab needs.",
+		bind: func(s *Settings) any { return &s.EventLog.BlockUpdates }},
 }

@@ -16,6 +16,8 @@ var ignoredKeys = []Key{
 	{Name: "excludeOnFailure.enabled", Kind: KindBool, Default: "false", Ignored: "there is one executor, and excluding it would leave none", Doc: "Keep tasks away from executors where they failed."},
 	{Name: "scheduler.revive.interval", Kind: KindDuration, Unit: "ms", Default: "1s", Ignored: "slots are offered as they fall free", Doc: "Pause between offers."},
 	{Name: "starvation.timeout", Kind: KindDuration, Unit: "ms", Default: "15s", Ignored: "local mode has no starvation timer", Doc: "Warn when a job gets no slot for so long."},
+	{Name: "task.reaper.pollingInterval", Kind: KindDuration, Unit: "ms", Default: "10s", Ignored: "killed attempts are looked at with the executor's other housekeeping", Doc: "How often a killed attempt that runs on is looked at."},
+	{Name: "task.reaper.threadDump", Kind: KindBool, Default: "true", Ignored: "the stack of an attempt that is given up is always logged", Doc: "Log the stack of a killed attempt that runs on."},
 	{Name: "locality.wait.legacyResetOnTaskLaunch", Kind: KindBool, Default: "false", Ignored: "the delay timer resets as in Spark since 3.1", Doc: "Reset the locality timer at every launch."},
 	{Name: "stage.ignoreDecommissionFetchFailure", Kind: KindBool, Default: "true", Ignored: "no executor is decommissioned", Doc: "Do not count fetch failures of decommissioned executors."},
 	{Name: "scheduler.stage.legacyAbortAfterKillTasks", Kind: KindBool, Default: "true", Ignored: "a stage is aborted in one way", Doc: "Order of abort and kill."},
@@ -79,8 +81,6 @@ var ignoredKeys = []Key{
 	{Name: "eventLog.rolling.enabled", Kind: KindBool, Default: "true", Ignored: ourLog, Doc: "Roll the event log."},
 	{Name: "eventLog.rolling.maxFileSize", Kind: KindBytes, Unit: "b", Default: "128m", Ignored: ourLog, Doc: "Size at which the event log rolls."},
 	{Name: "eventLog.buffer.kb", Kind: KindBytes, Unit: "k", Default: "100k", Ignored: ourLog, Doc: "Buffer of the event log."},
-	{Name: "eventLog.overwrite", Kind: KindBool, Default: "false", Ignored: ourLog, Doc: "Overwrite an event log of the same name."},
-	{Name: "eventLog.logBlockUpdates.enabled", Kind: KindBool, Default: "false", Ignored: ourLog, Doc: "Log block updates."},
 	{Name: "eventLog.logStageExecutorMetrics", Kind: KindBool, Default: "false", Ignored: ourLog, Doc: "Log executor metrics per stage."},
 	{Name: "eventLog.includeTaskMetricsAccumulators", Kind: KindBool, Default: "true", Ignored: ourLog, Doc: "Log internal accumulators."},
 }
