@@ -30,7 +30,7 @@ func (w *worker) attempt(l launch) {
 			if !t.reported { // a listener, too, called runtime.Goexit
 				t.report(errGoexit, true)
 			}
-			go w.loop(true)
+			w.begin(true)
 		}
 	}()
 	defer func() {
@@ -326,20 +326,20 @@ func (t *try) giveBack(success bool) error {
 	}
 	t.closed = true
 	c, e := t.c, t.w.e
-	leak := LeakError{}
+	var bytes int64
 	if m := c.account.Load(); m != nil {
 		c.Metrics[task.PeakExecutionMemory] = max(c.Metrics[task.PeakExecutionMemory], m.Peak())
-		leak.Bytes = m.Close()
-		c.Metrics[task.LeakedMemory] = leak.Bytes
+		bytes = m.Close()
+		c.Metrics[task.LeakedMemory] = bytes
 	}
-	leak.Pins = e.deps.Store.ReleaseTask(c.launched)
-	if !success || leak == (LeakError{}) {
+	pins := e.deps.Store.ReleaseTask(c.launched)
+	if !success || bytes == 0 && pins == 0 {
 		return nil
 	}
-	if leak.Bytes > 0 && e.cfg.LeakIsError || leak.Pins > 0 && e.cfg.PinLeakIsError {
-		return &leak
+	if bytes > 0 && e.cfg.LeakIsError || pins > 0 && e.cfg.PinLeakIsError {
+		return &LeakError{Bytes: bytes, Pins: pins}
 	}
-	e.log.Warn("attempt did not give back all it held", "attempt", c.TaskAttempt.String(), "bytes", leak.Bytes, "pins", leak.Pins)
+	e.log.Warn("attempt did not give back all it held", "attempt", c.TaskAttempt.String(), "bytes", bytes, "pins", pins)
 	return nil
 }
 
@@ -367,6 +367,7 @@ func (t *try) report(err error, fatal bool) {
 			failure.Metrics[task.ExecutorRunTime] = c.Metrics[task.ExecutorRunTime]
 		}
 		failure.Metrics[task.JVMGCTime] = c.Metrics[task.JVMGCTime]
+		failure.Metrics[task.PeakExecutionMemory] = c.Metrics[task.PeakExecutionMemory]
 		accums, err := c.collect(true)
 		if err != nil {
 			e.log.Warn("cannot encode the accumulators of a failed attempt", "attempt", c.identity(), "error", err)
@@ -384,6 +385,7 @@ func (t *try) finish() {
 	w, c := t.w, t.c
 	t.reported = true
 	c.mu.Lock()
+	c.mu.over = true
 	cancel := c.mu.cancel
 	c.mu.Unlock()
 	if cancel != nil {

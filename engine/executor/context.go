@@ -49,6 +49,7 @@ type Context struct {
 		sync.Mutex
 		ctx    context.Context // nil until asked for
 		cancel context.CancelCauseFunc
+		over   bool // nothing more is done for the attempt
 		hooks
 	}
 }
@@ -133,10 +134,7 @@ func (c *Context) kill(k *KilledError, now int64) {
 	if run {
 		// The killer is the driver, which runs no user code; the attempt may
 		// be blocked in just what a listener is to release.
-		go func() {
-			defer c.e.helpers.Done()
-			c.interrupt(k)
-		}()
+		c.e.help(func() { c.interrupt(k) })
 	}
 }
 
@@ -147,6 +145,12 @@ func (c *Context) Memory() *memory.Task {
 	}
 	m := c.e.deps.Memory.NewTask(c.Task)
 	c.account.Store(m)
+	c.mu.Lock()
+	over := c.mu.over
+	c.mu.Unlock()
+	if over { // nobody would close it
+		m.Kill(errEnded)
+	}
 	if k := c.killed.Load(); k != nil { // the killer may have come too early to see it
 		m.Kill(k)
 	}
@@ -167,7 +171,7 @@ func (c *Context) Context() context.Context {
 		c.mu.ctx, c.mu.cancel = context.WithCancelCause(parent)
 		if k := c.killed.Load(); k != nil {
 			c.mu.cancel(k)
-		} else if c.mu.ended {
+		} else if c.mu.over {
 			c.mu.cancel(errEnded)
 		}
 	}

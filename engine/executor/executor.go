@@ -153,7 +153,7 @@ func New(cfg Config, deps Deps) (*Executor, error) {
 		e.mu.workers = append(e.mu.workers, newWorker(e, int32(n)))
 	}
 	for _, w := range e.mu.workers {
-		go w.loop(false)
+		w.begin(false)
 	}
 	return e, nil
 }
@@ -172,10 +172,9 @@ func (e *Executor) Workers() []event.WorkerTime {
 
 // Close stops intake, kills what runs or waits, and joins the workers. It
 // returns an error that names the attempts which had not ended after grace;
-// their goroutines are left behind. Called again, it waits again.
+// their goroutines are left behind. Called again, it tries again what failed.
 func (e *Executor) Close(grace time.Duration) error {
 	e.mu.Lock()
-	first := !e.mu.closed
 	e.mu.closed = true
 	reason := &KilledError{Reason: ErrClosed.Error()}
 	for i := range e.mu.queue.len() {
@@ -214,9 +213,6 @@ func (e *Executor) Close(grace time.Duration) error {
 		}
 	}
 	e.helpers.Wait()
-	if !first {
-		return nil
-	}
 	e.gc.stop()
 	return e.files.close()
 }

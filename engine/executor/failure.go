@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
@@ -123,17 +122,28 @@ func classify(err error, kill *KilledError, fetch *task.Failure, fatal bool) (ta
 	return task.Failed, f
 }
 
-// class returns the Go type of the first error in the chain that is more
-// than text and wrapping, else of err itself.
+// class returns the Go type of the first error in err's chain that is more
+// than text and wrapping, else of err itself. Of several errors it is the
+// body's, or the only listener's.
 func class(err error) string {
 	for e := err; e != nil; e = errors.Unwrap(e) {
-		t := reflect.TypeOf(e)
-		p := t
-		if p.Kind() == reflect.Pointer {
-			p = p.Elem()
+		switch own := e.(type) {
+		case *encodeError:
+			continue
+		case *ListenerError:
+			if own.Body != nil {
+				return class(own.Body)
+			}
+			if len(own.Errs) == 1 {
+				return class(own.Errs[0])
+			}
 		}
-		own := p.PkgPath() == reflect.TypeFor[KilledError]().PkgPath() && strings.ToLower(p.Name()[:1]) == p.Name()[:1]
-		if p.PkgPath() != "fmt" && p.PkgPath() != "errors" && !own {
+		t := reflect.TypeOf(e)
+		named := t
+		if named.Kind() == reflect.Pointer {
+			named = named.Elem()
+		}
+		if p := named.PkgPath(); p != "fmt" && p != "errors" {
 			return t.String()
 		}
 	}

@@ -109,12 +109,11 @@ func (f *files) copy(file *task.File) (err error) {
 	return err
 }
 
-// close removes the folder, if any file was asked for.
+// close removes the folder, if any file was asked for. It is called when no
+// attempt runs any more.
 func (f *files) close() error {
 	f.mu.Lock()
 	made := f.mu.made
-	f.mu.made = false
-	clear(f.mu.have)
 	f.mu.Unlock()
 	if !made {
 		return nil
@@ -122,5 +121,9 @@ func (f *files) close() error {
 	if err := f.fs.RemoveAll(f.dir); err != nil {
 		return fmt.Errorf("cannot remove the folder of task files: %w", err)
 	}
+	f.mu.Lock()
+	f.mu.made = false
+	clear(f.mu.have)
+	f.mu.Unlock()
 	return nil
 }

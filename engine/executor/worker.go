@@ -63,6 +63,20 @@ func newWorker(e *Executor, n int32) *worker {
 	return w
 }
 
+// The package starts goroutines here and nowhere else.
+
+// begin starts the worker's goroutine, which Close joins.
+func (w *worker) begin(ended bool) { go w.loop(ended) }
+
+// help runs f on a goroutine of its own, which Close joins. The caller has
+// added it to e.helpers.
+func (e *Executor) help(f func()) {
+	go func() {
+		defer e.helpers.Done()
+		f()
+	}()
+}
+
 // loop is the worker's goroutine. It never unlocks its thread, so the thread
 // ends with it. ended tells that a predecessor, stopped by runtime.Goexit in
 // user code, left an attempt's terminal status to deliver: by then this

@@ -196,7 +196,7 @@ type Failure struct {
 	CausedByApp bool // ExecutorLostFailure
 
 	Accums  []AccumUpdate // those that count failures (ExceptionFailure, TaskKilled)
-	Metrics Metrics       // run time and collector time only, as in Spark
+	Metrics Metrics       // run time, collector time and peak memory only, as in Spark
 }
 
 // FetchFailure names the map output that could not be read.

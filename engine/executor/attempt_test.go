@@ -1,0 +1,460 @@
+package executor_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/executor"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/result"
+	"github.com/execbench/execbench/engine/task"
+)
+
+func TestAttemptReportsRunningThenFinished(t *testing.T) {
+	h := start(t, 2)
+	var seen task.Description
+	tid := h.launch(func(c *executor.Context) (executor.Encode, error) {
+		seen = c.Description
+		return value([]byte("answer")), nil
+	}, func(d *task.Description) { d.Properties = map[string]string{"k": "v"}; d.Number = 2 })
+	o := h.wait(tid)
+	if o.State != task.Finished || o.Route != task.RouteDirect || string(o.result.Value) != "answer" || o.Size != int64(len(o.Result)) {
+		t.Fatalf("%+v", o)
+	}
+	all := h.driver.statuses[tid]
+	if len(all) != 2 || all[0].State != task.Running || all[0].Worker != o.Worker || all[0].Executor != id.Driver {
+		t.Fatalf("statuses: %+v", all)
+	}
+	if seen.Properties["k"] != "v" || seen.Number != 2 || seen.Partition != 1 || seen.NumPartitions != 4 || seen.Stage != 3 || seen.Attempt != 1 {
+		t.Fatalf("the body saw %+v", seen)
+	}
+	if o.result.Metrics[task.ResultSize] != 0 { // RES-006: the driver sets it
+		t.Fatalf("result size %d travels", o.result.Metrics[task.ResultSize])
+	}
+}
+
+// EXE-018, the executor's half: properties are there while decoding.
+func TestPropertiesWhileDecoding(t *testing.T) {
+	var seen, binary string
+	h := start(t, 1, func(h *harness, _ *executor.Config, _ *executor.Deps) {
+		h.decode = func(c *executor.Context, b []byte) error {
+			seen, binary = c.Properties["k"], string(b)
+			return nil
+		}
+	})
+	h.run(ok, func(d *task.Description) { d.Properties = map[string]string{"k": "v"} })
+	if seen != "v" || binary != "binary" {
+		t.Fatalf("decoding saw property %q and binary %q", seen, binary)
+	}
+}
+
+// The breakdown under a fake clock: a delay put into one phase lengthens that
+// part and no other.
+func TestDelayLengthensItsPartAlone(t *testing.T) {
+	const d = time.Hour
+	type figures map[task.Metric]time.Duration
+	clock := new(fakeClock)
+	var decode, compute, inPart, encode, put, complete time.Duration
+	var part task.Part
+	h := start(t, 1, func(h *harness, c *executor.Config, deps *executor.Deps) {
+		h.clock = clock
+		c.Limits = result.Limits{MaxDirect: 64}
+		h.decode = func(*executor.Context, []byte) error { clock.advance(decode); return nil }
+		h.store.onPut = func() error { clock.advance(put); return nil }
+	})
+	run := func(t *testing.T) outcome {
+		o := h.run(func(c *executor.Context) (executor.Encode, error) {
+			c.OnComplete(func(*executor.Context) error { clock.advance(complete); return nil })
+			clock.advance(compute)
+			prev := c.Timer.Switch(part)
+			clock.advance(inPart)
+			c.Timer.Switch(prev)
+			return func(dst []byte) ([]byte, error) {
+				clock.advance(encode)
+				return append(dst, make([]byte, 100)...), nil
+			}, nil
+		})
+		if o.Route != task.RouteIndirect {
+			t.Fatalf("route %v", o.Route)
+		}
+		decode, compute, inPart, encode, put, complete, part = 0, 0, 0, 0, 0, 0, 0
+		return o
+	}
+	check := func(name string, want figures, other time.Duration, set func()) {
+		t.Run(name, func(t *testing.T) {
+			set()
+			o := run(t)
+			m, s := o.result.Metrics, o.Stamps
+			got := figures{}
+			for _, k := range []task.Metric{task.ExecutorDeserializeTime, task.ExecutorRunTime, task.ResultSerializationTime,
+				task.ComputeTime, task.InputReadTime, task.ShuffleFetchWaitTime, task.ShuffleWriteTime, task.SpillTime, task.OutputWriteTime, task.FileFetchTime} {
+				if m[k] != 0 {
+					got[k] = time.Duration(m[k])
+				}
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("parts %v, want %v", got, want)
+			}
+			if rest := time.Duration(s.End - s.EncodeEnd); rest != other {
+				t.Errorf("other is %v, want %v", rest, other)
+			}
+			if m[task.ExecutorDeserializeTime] != s.RunStart-s.Start || m[task.ExecutorRunTime] != s.RunEnd-s.RunStart || m[task.ResultSerializationTime] != s.EncodeEnd-s.RunEnd {
+				t.Errorf("stamps %+v disagree with metrics %v", s, got)
+			}
+			if m[task.ExecutorCPUTime] > m[task.ExecutorRunTime] {
+				t.Errorf("more CPU (%d) than wall time (%d)", m[task.ExecutorCPUTime], m[task.ExecutorRunTime])
+			}
+		})
+	}
+	check("none", figures{}, 0, func() {})
+	check("decode", figures{task.ExecutorDeserializeTime: d}, 0, func() { decode = d })
+	check("compute", figures{task.ExecutorRunTime: d, task.ComputeTime: d}, 0, func() { compute = d })
+	check("listener", figures{task.ExecutorRunTime: d, task.ComputeTime: d}, 0, func() { complete = d })
+	check("encode", figures{task.ResultSerializationTime: d}, 0, func() { encode = d })
+	check("store", figures{}, d, func() { put = d })
+	for p := task.PartCompute + 1; p < task.PartCount; p++ {
+		check(p.Metric().String(), figures{task.ExecutorRunTime: d, p.Metric(): d}, 0, func() { part, inPart = p, d })
+	}
+}
+
+// EXE-010
+func TestDamagedDescriptionFailsItsAttempt(t *testing.T) {
+	h := start(t, 1)
+	d := h.describe(ok)
+	msg := task.AppendDescription(nil, d)
+	msg[len(msg)/2] ^= 0x20
+	h.Launch(d.Task, msg)
+	o := h.wait(d.Task)
+	if o.State != task.Failed || o.failure.Kind != task.ExceptionFailure || !strings.Contains(o.failure.Message, "checksum differs") {
+		t.Fatalf("%v %+v", o.State, o.failure)
+	}
+	other := h.describe(ok)
+	h.Launch(99999, task.AppendDescription(nil, other))
+	if o := h.wait(99999); o.State != task.Failed || !strings.Contains(o.failure.Message, "describes task") {
+		t.Fatalf("a description of another task: %v %+v", o.State, o.failure)
+	}
+	h.expectOK()
+}
+
+// EXE-010
+func TestDecodeFailureFailsItsAttempt(t *testing.T) {
+	cause := errors.New("binary is strange")
+	h := start(t, 1, func(h *harness, _ *executor.Config, _ *executor.Deps) {
+		h.decode = func(c *executor.Context, _ []byte) error {
+			switch c.Properties["decode"] {
+			case "fail":
+				return cause
+			case "panic":
+				panic("cannot")
+			}
+			return nil
+		}
+	})
+	for how, want := range map[string]string{"fail": "binary is strange", "panic": "cannot"} {
+		o := h.run(ok, func(d *task.Description) { d.Properties = map[string]string{"decode": how} })
+		if o.State != task.Failed || o.failure.Message != want || o.failure.Metrics[task.ExecutorRunTime] != 0 {
+			t.Errorf("%s: %v %+v", how, o.State, o.failure)
+		}
+	}
+	if o := h.run(ok, func(d *task.Description) { d.Binary = 404 }); o.State != task.Failed || !strings.Contains(o.failure.Message, "broadcast_404") {
+		t.Errorf("missing binary: %v %+v", o.State, o.failure)
+	}
+	h.expectOK()
+}
+
+func TestResultRoutes(t *testing.T) {
+	h := start(t, 1, fakeTime, func(h *harness, c *executor.Config, _ *executor.Deps) {
+		c.Limits = result.Limits{MaxDirect: 1000, MaxResult: 5000}
+	})
+	for _, c := range []struct {
+		bytes int
+		want  task.Route
+	}{{10, task.RouteDirect}, {900, task.RouteDirect}, {1001, task.RouteIndirect}, {4900, task.RouteIndirect}, {5001, task.RouteDropped}} {
+		data := bytes.Repeat([]byte{'x'}, c.bytes)
+		o := h.run(func(*executor.Context) (executor.Encode, error) { return value(data), nil })
+		if o.State != task.Finished || o.Route != c.want || o.Size < int64(c.bytes) {
+			t.Errorf("%d bytes: %v by route %v, size %d", c.bytes, o.State, o.Route, o.Size)
+		}
+		stored, level := h.store.blocks[block.TaskResult(o.Task)], h.store.levels[block.TaskResult(o.Task)]
+		switch c.want {
+		case task.RouteDirect:
+			if stored != nil || !bytes.Equal(o.result.Value, data) {
+				t.Errorf("%d bytes: value differs, or it was stored", c.bytes)
+			}
+		case task.RouteIndirect:
+			if int64(len(stored)) != o.Size || level != block.MemoryAndDiskSer || !bytes.Equal(o.result.Value, data) || len(o.Result) != 0 {
+				t.Errorf("%d bytes: %d stored at %v, %d in the message", c.bytes, len(stored), level, len(o.Result))
+			}
+		case task.RouteDropped:
+			if stored != nil || len(o.Result) != 0 || o.Block != "" {
+				t.Errorf("%d bytes: dropped result is still somewhere: %q", c.bytes, o.Block)
+			}
+		}
+	}
+	h.store.onPut = func() error { return errors.New("disk full") }
+	o := h.run(func(*executor.Context) (executor.Encode, error) { return value(make([]byte, 2000)), nil })
+	if o.State != task.Failed || !strings.Contains(o.failure.Message, "disk full") || o.failure.NoRetry {
+		t.Errorf("result that cannot be stored: %v %+v", o.State, o.failure)
+	}
+}
+
+// The route is decided on the encoded size, metrics included, and strictly.
+func TestRouteBoundaryIsTheEncodedSize(t *testing.T) {
+	const limit = 1 << 20
+	h := start(t, 1, fakeTime, func(_ *harness, c *executor.Config, _ *executor.Deps) { c.Limits = result.Limits{MaxDirect: limit} })
+	seen := map[task.Route]int{}
+	for n := limit - 40; n <= limit; n++ {
+		o := h.run(func(*executor.Context) (executor.Encode, error) { return value(make([]byte, n)), nil })
+		want := task.RouteDirect
+		if o.Size > limit {
+			want = task.RouteIndirect
+		}
+		if o.Route != want || o.Size <= int64(n) {
+			t.Errorf("a value of %d bytes is %d encoded and goes %v, want %v", n, o.Size, o.Route, want)
+		}
+		seen[o.Route]++
+	}
+	if len(seen) != 2 {
+		t.Errorf("the boundary was not crossed: %v", seen)
+	}
+}
+
+func TestEncodeFailureIsFinal(t *testing.T) {
+	h := start(t, 1)
+	for name, encode := range map[string]executor.Encode{
+		"error": func(dst []byte) ([]byte, error) { return dst, errors.New("no codec") },
+		"panic": func(dst []byte) ([]byte, error) { panic("no codec") },
+		"cut":   func(dst []byte) ([]byte, error) { return nil, nil },
+	} {
+		o := h.run(func(*executor.Context) (executor.Encode, error) { return encode, nil })
+		if o.State != task.Failed || o.failure.Kind != task.ExceptionFailure || !o.failure.NoRetry || !strings.Contains(o.failure.Message, "cannot encode the result") {
+			t.Errorf("%s: %v %+v", name, o.State, o.failure)
+		}
+	}
+	h.expectOK()
+}
+
+// EXE-003
+func TestMemoryLeak(t *testing.T) {
+	leak := func(err error) executor.Body {
+		return func(c *executor.Context) (executor.Encode, error) {
+			if _, e := c.Memory().Consumer("rows", nil).Alloc(16 << 10); e != nil {
+				return nil, e
+			}
+			return value(nil), err
+		}
+	}
+	strict := func(_ *harness, c *executor.Config, _ *executor.Deps) { c.LeakIsError, c.PinLeakIsError = true, true }
+	h := start(t, 1, strict)
+	o := h.run(leak(nil))
+	if o.State != task.Failed || o.failure.Class != "*executor.LeakError" || !strings.Contains(o.failure.Message, "16384 bytes") {
+		t.Errorf("strict: %v %+v", o.State, o.failure)
+	}
+	if o := h.run(leak(errors.New("own reason"))); o.failure.Message != "own reason" {
+		t.Errorf("a failing attempt that leaks: %+v", o.failure)
+	}
+	pinned := func(c *executor.Context) (executor.Encode, error) {
+		h.store.mu.Lock()
+		h.store.pins[c.Task] = 2
+		h.store.mu.Unlock()
+		return nil, nil
+	}
+	if o := h.run(pinned); o.State != task.Failed || !strings.Contains(o.failure.Message, "2 pinned blocks") {
+		t.Errorf("strict pins: %v %+v", o.State, o.failure)
+	}
+	lax := start(t, 1)
+	o = lax.run(leak(nil))
+	if o.State != task.Finished || o.result.Metrics[task.LeakedMemory] != 16<<10 || o.result.Metrics[task.PeakExecutionMemory] != 16<<10 {
+		t.Errorf("lax: %v %v", o.State, o.result.Metrics)
+	}
+	// That everything was freed, memory.Manager.Close checks at the end.
+}
+
+type sum int64
+
+func (s *sum) AppendValue(dst []byte) []byte { return fmt.Append(dst, int64(*s)) }
+
+// ACC-006 and the executor's half of ACC-001
+func TestOnlyTouchedAccumulatorsTravel(t *testing.T) {
+	h := start(t, 1)
+	body := func(err error) executor.Body {
+		return func(c *executor.Context) (executor.Encode, error) {
+			fresh := func() executor.Accumulator { return new(sum) }
+			for range 3 {
+				*c.Accumulator(1, "rows", false, fresh).(*sum)++
+				*c.Accumulator(2, "tries", true, fresh).(*sum) += 2
+			}
+			return nil, err
+		}
+	}
+	rows := task.AccumUpdate{ID: 1, Name: "rows", Value: []byte("3")}
+	tries := task.AccumUpdate{ID: 2, Name: "tries", Value: []byte("6"), CountFailed: true}
+	if o := h.run(body(nil)); !reflect.DeepEqual(o.result.Accums, []task.AccumUpdate{rows, tries}) {
+		t.Errorf("success: %+v", o.result.Accums)
+	}
+	if o := h.run(body(errors.New("no"))); !reflect.DeepEqual(o.failure.Accums, []task.AccumUpdate{tries}) {
+		t.Errorf("failure: %+v", o.failure.Accums)
+	}
+	if o := h.run(ok); o.result.Accums != nil {
+		t.Errorf("untouched: %+v", o.result.Accums)
+	}
+}
+
+func TestFilesAreFetchedWhenNewer(t *testing.T) {
+	clock := new(fakeClock)
+	source := filepath.Join(t.TempDir(), "words.txt")
+	write := func(s string) {
+		if err := os.WriteFile(source, []byte(s), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var dir string
+	fs := &slowFS{FS: fsys.OS, slow: func() { clock.advance(time.Second) }}
+	h := start(t, 1, func(h *harness, c *executor.Config, d *executor.Deps) {
+		h.clock = clock
+		dir = c.Dir
+		d.FS = fs
+	})
+	read := func(timestamp int64) (string, time.Duration) {
+		var got string
+		o := h.run(func(c *executor.Context) (executor.Encode, error) {
+			path, err := c.File("words.txt")
+			if err != nil {
+				return nil, err
+			}
+			b, err := os.ReadFile(path)
+			got = string(b)
+			return nil, err
+		}, func(d *task.Description) {
+			d.Files = []task.File{{Name: "words.txt", Source: source, Timestamp: timestamp}}
+		})
+		if o.State != task.Finished {
+			t.Fatalf("%+v", o.failure)
+		}
+		m := o.result.Metrics
+		if m[task.FileFetchTime] != m[task.ExecutorDeserializeTime] {
+			t.Errorf("fetching took %d, decoding with it %d", m[task.FileFetchTime], m[task.ExecutorDeserializeTime])
+		}
+		return got, time.Duration(m[task.FileFetchTime])
+	}
+	write("one")
+	if got, took := read(5); got != "one" || took != time.Second {
+		t.Errorf("first: %q in %v", got, took)
+	}
+	write("two")
+	if got, took := read(5); got != "one" || took != 0 {
+		t.Errorf("same timestamp: %q in %v", got, took)
+	}
+	if got, took := read(6); got != "two" || took != time.Second {
+		t.Errorf("newer: %q in %v", got, took)
+	}
+	if o := h.run(ok, func(d *task.Description) { d.Files = []task.File{{Name: "../x", Source: source, Timestamp: 1}} }); o.State != task.Failed {
+		t.Error("a name that leads out of the folder is fetched")
+	}
+	if o := h.run(ok, func(d *task.Description) { d.Files = []task.File{{Name: "y", Source: source + "?", Timestamp: 1}} }); o.State != task.Failed || !strings.Contains(o.failure.Message, "words.txt?") {
+		t.Errorf("a missing source: %v %+v", o.State, o.failure)
+	}
+	if o := h.run(func(c *executor.Context) (executor.Encode, error) { _, err := c.File("z"); return nil, err }); !strings.Contains(o.failure.Message, `"z"`) {
+		t.Errorf("a name never added: %+v", o.failure)
+	}
+	if err := h.Close(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("the folder of task files is still there: %v", err)
+	}
+}
+
+type slowFS struct {
+	fsys.FS
+	slow func()
+}
+
+func (s *slowFS) Create(name string) (fsys.File, error) { s.slow(); return s.FS.Create(name) }
+
+func TestFileFaults(t *testing.T) {
+	source := filepath.Join(t.TempDir(), "in")
+	if err := os.WriteFile(source, make([]byte, 100<<10), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for k := 1; ; k++ {
+		faulty := fsys.NewFaulty(fsys.OS, fsys.Fault{K: k})
+		h := start(t, 1, func(h *harness, _ *executor.Config, d *executor.Deps) { d.FS = faulty })
+		o := h.run(ok, func(d *task.Description) { d.Files = []task.File{{Name: "in", Source: source, Timestamp: 1}} })
+		if open := faulty.StillOpen(); len(open) != 0 {
+			t.Errorf("operation %d fails: still open: %v", k, open)
+		}
+		if faulty.Fired() == 0 {
+			if err := h.Close(time.Minute); err == nil && faulty.Fired() != 0 {
+				t.Errorf("operation %d fails while closing, which does not say so", k)
+			}
+			if o.State != task.Finished {
+				t.Fatalf("no fault, and yet %+v", o.failure)
+			}
+			if k < 5 {
+				t.Fatalf("only %d operations seen", k-1)
+			}
+			return
+		}
+		if o.State == task.Failed && !strings.Contains(o.failure.Message, `cannot fetch file "in"`) {
+			t.Errorf("operation %d fails: %+v", k, o.failure)
+		}
+		if err := h.Close(time.Minute); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestMapOutputsAreCachedByEpoch(t *testing.T) {
+	h := start(t, 1)
+	asked, epoch := 0, int64(1)
+	h.driver.outputs = func(s id.Shuffle, min int64) ([]*task.MapStatus, int64, error) {
+		asked++
+		if min > epoch {
+			t.Errorf("asked for epoch %d at %d", min, epoch)
+		}
+		return make([]*task.MapStatus, int(s)), epoch, nil
+	}
+	read := func(at int64, s id.Shuffle) {
+		t.Helper()
+		o := h.run(func(c *executor.Context) (executor.Encode, error) {
+			list, err := c.MapOutputs(s)
+			if err == nil && len(list) != int(s) {
+				err = fmt.Errorf("%d statuses", len(list))
+			}
+			return nil, err
+		}, func(d *task.Description) { d.Epoch = at })
+		if o.State != task.Finished {
+			t.Fatalf("%+v", o.failure)
+		}
+	}
+	for i, c := range []struct {
+		epoch, driver int64
+		shuffle       id.Shuffle
+		asked         int
+	}{{1, 1, 4, 1}, {1, 1, 4, 1}, {1, 1, 5, 2}, {2, 2, 4, 3}, {1, 2, 4, 3}, {2, 3, 5, 4}, {2, 3, 4, 5}, {3, 3, 4, 5}} {
+		epoch = c.driver
+		read(c.epoch, c.shuffle)
+		if asked != c.asked {
+			t.Fatalf("step %d: the driver was asked %d times, want %d", i, asked, c.asked)
+		}
+	}
+	h.RemoveShuffle(4)
+	read(3, 4)
+	if asked != 6 {
+		t.Error("a removed shuffle is still cached")
+	}
+	h.driver.outputs = func(id.Shuffle, int64) ([]*task.MapStatus, int64, error) { return nil, 0, errors.New("gone") }
+	if o := h.run(func(c *executor.Context) (executor.Encode, error) { _, err := c.MapOutputs(9); return nil, err }); !strings.Contains(o.failure.Message, "shuffle 9: gone") {
+		t.Errorf("%+v", o.failure)
+	}
+}
