@@ -77,36 +77,43 @@ func (o *Output) path(names ...string) string {
 func PartName(part int) string { return fmt.Sprintf("part-%05d", part) }
 
 // Commit makes the committed partitions visible, removes everything
-// temporary and writes the marker. When it fails, Abort removes what was
-// temporary; partitions that are visible already stay, without the marker.
+// temporary and writes the marker. When it fails it takes back what it had
+// made visible; Abort then removes the rest.
 func (o *Output) Commit() (Written, error) {
-	var w Written
-	fail := func(err error) (Written, error) {
-		return w, fmt.Errorf("cannot commit output %s: %w", o.dir, err)
+	w, visible, err := o.publish()
+	if err == nil {
+		return w, nil
 	}
+	errs := []error{fmt.Errorf("cannot commit output %s: %w", o.dir, err)}
+	for _, path := range visible {
+		errs = append(errs, o.fs.Remove(path))
+	}
+	return Written{}, errors.Join(errs...)
+}
+
+// publish also returns the paths of the files that it made visible.
+func (o *Output) publish() (w Written, visible []string, err error) {
 	parts, err := o.fs.ReadDir(o.path(temporary, committed))
 	if err != nil {
-		return fail(err)
+		return w, nil, err
 	}
 	for _, p := range parts {
-		from := o.path(temporary, committed, p.Name())
+		from, to := o.path(temporary, committed, p.Name()), o.path(p.Name())
 		info, err := o.fs.Stat(from)
 		if err != nil {
-			return fail(err)
+			return w, visible, err
 		}
-		if err := o.fs.Rename(from, o.path(p.Name())); err != nil {
-			return fail(err)
+		if err := o.fs.Rename(from, to); err != nil {
+			return w, visible, err
 		}
+		visible = append(visible, to)
 		w.Files++
 		w.Bytes += info.Size()
 	}
 	if err := o.fs.RemoveAll(o.path(temporary)); err != nil {
-		return fail(err)
+		return w, visible, err
 	}
-	if err := fsys.WriteFile(o.fs, o.path(SuccessMarker), nil); err != nil {
-		return fail(err)
-	}
-	return w, nil
+	return w, visible, fsys.WriteFile(o.fs, o.path(SuccessMarker), nil)
 }
 
 // Abort removes everything temporary, and the folder itself if CreateOutput
