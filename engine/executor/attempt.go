@@ -326,13 +326,13 @@ func (t *try) giveBack(success bool) error {
 	}
 	t.closed = true
 	c, e := t.c, t.w.e
+	pins := e.deps.Store.ReleaseTask(c.launched) // first: readers and writers give back memory too
 	var bytes int64
 	if m := c.account.Load(); m != nil {
 		c.Metrics[task.PeakExecutionMemory] = max(c.Metrics[task.PeakExecutionMemory], m.Peak())
 		bytes = m.Close()
 		c.Metrics[task.LeakedMemory] = bytes
 	}
-	pins := e.deps.Store.ReleaseTask(c.launched)
 	if !success || bytes == 0 && pins == 0 {
 		return nil
 	}

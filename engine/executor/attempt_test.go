@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime/pprof"
 	"strings"
 	"testing"
 	"time"
@@ -277,6 +278,39 @@ func TestMemoryLeak(t *testing.T) {
 		t.Errorf("lax: %v %v", o.State, o.result.Metrics)
 	}
 	// That everything was freed, memory.Manager.Close checks at the end.
+}
+
+// What a block's reader holds in the attempt's account goes with its pin, and
+// is not counted as leaked memory beside it.
+func TestPinsAreReleasedBeforeTheAccountCloses(t *testing.T) {
+	var release func()
+	h := start(t, 1, func(h *harness, _ *executor.Config, _ *executor.Deps) {
+		h.store.onFree = func(id.Task) { release() }
+	})
+	o := h.run(func(c *executor.Context) (executor.Encode, error) {
+		reader := c.Memory().Consumer("block reader", nil)
+		release = reader.Close
+		_, err := reader.Alloc(16 << 10)
+		return nil, err
+	})
+	if m := o.result.Metrics; m[task.LeakedMemory] != 0 || m[task.PeakExecutionMemory] != 16<<10 {
+		t.Errorf("leaked %d, peak %d", m[task.LeakedMemory], m[task.PeakExecutionMemory])
+	}
+}
+
+// Profiles tell which stage an attempt, and what it starts, belongs to.
+func TestAttemptsRunUnderProfileLabels(t *testing.T) {
+	h := start(t, 1)
+	for stage := range id.Stage(3) {
+		h.run(func(c *executor.Context) (executor.Encode, error) {
+			job, _ := pprof.Label(c.Context(), "job")
+			label, _ := pprof.Label(c.Context(), "stage")
+			if job != "12" || label != c.StageAttempt.String() {
+				t.Errorf("stage %s runs under job %q, stage %q", c.StageAttempt, job, label)
+			}
+			return nil, nil
+		}, func(d *task.Description) { d.Job, d.Stage = 12, stage })
+	}
 }
 
 type sum int64

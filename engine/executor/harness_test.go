@@ -28,6 +28,7 @@ type fakeStore struct {
 	levels map[block.ID]block.Level
 	pins   map[id.Task]int
 	onPut  func() error
+	onFree func(t id.Task)
 }
 
 func (s *fakeStore) PutBytes(b block.ID, level block.Level, data []byte) error {
@@ -54,6 +55,9 @@ func (s *fakeStore) GetBytes(b block.ID) ([]byte, func(), error) {
 }
 
 func (s *fakeStore) ReleaseTask(t id.Task) int {
+	if s.onFree != nil {
+		s.onFree(t)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.pins[t]
