@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/bits"
 	"slices"
 	"sync"
@@ -83,13 +84,10 @@ func (c Config) managed() int64 { return int64(float64(c.Budget-c.Reserved) * c.
 //
 //	floor ≤ managed × (1 − StorageFraction) / 2·Cores
 //	Budget ≥ 1.5 × Reserved
-//
-// rounded up to a MiB.
 func (c Config) minBudget() units.Bytes {
 	managed := float64(c.Floor) * 2 * float64(c.Cores) / (1 - c.StorageFraction)
 	least := max(float64(c.Reserved)+managed/c.Fraction, 1.5*float64(c.Reserved))
-	mib := int64(units.MiB)
-	return units.Bytes((int64(least) + mib - 1) / mib * mib)
+	return units.Bytes(math.Ceil(least))
 }
 
 func (c Config) check() error {
@@ -102,6 +100,7 @@ func (c Config) check() error {
 		return fmt.Errorf("cannot divide memory among %d cores", c.Cores)
 	}
 	if least := c.minBudget(); c.Budget < least {
+		least = (least + units.MiB - 1) / units.MiB * units.MiB // as people write it
 		return fmt.Errorf("cannot run %d cores in %s: they need at least %s (%s outside the managed memory, and %s for each attempt whatever is cached)",
 			c.Cores, c.Budget, least, c.Reserved, c.Floor)
 	}

@@ -319,16 +319,17 @@ func (w *frameWriter) close() {
 type frameFile struct {
 	f    *File
 	comp Compression
+	raw  int64 // payload bytes of the whole block: no frame has more
 	off  int64 // of the next frame
 }
 
 // openFrames opens a block's file and checks its head.
-func openFrames(d *Disk, name string, comp Compression) (*frameFile, error) {
-	f, err := d.Open(name)
+func openFrames(d *Disk, c *content, comp Compression) (*frameFile, error) {
+	f, err := d.Open(c.file)
 	if err != nil {
 		return nil, err
 	}
-	r := &frameFile{f: f, comp: comp}
+	r := &frameFile{f: f, comp: comp, raw: c.raw}
 	var b, want [fileHeader]byte
 	copy(want[:], fileMagic)
 	if comp != nil {
@@ -369,8 +370,11 @@ func (r *frameFile) header() (h header, err error) {
 		return h, err
 	}
 	h = getHeader(b[:])
-	if h.stored > h.raw || int64(h.stored) > r.f.size-r.off-headerSize || h.raw > frameMax {
-		return h, r.corrupt("a frame of %d bytes, %d stored, does not fit in a file of %d", h.raw, h.stored, r.f.size)
+	switch { // before anything is allocated by these numbers
+	case h.stored > h.raw || h.stored < h.raw && r.comp == nil:
+		return h, r.corrupt("a frame of %d bytes is stored in %d", h.raw, h.stored)
+	case int64(h.stored) > r.f.size-r.off-headerSize || int64(h.raw) > r.raw:
+		return h, r.corrupt("a frame of %d bytes, %d stored, does not fit into a block of %d and a file of %d", h.raw, h.stored, r.raw, r.f.size)
 	}
 	return h, nil
 }
@@ -405,9 +409,6 @@ func (r *frameFile) payload(h header, raw []byte, packed func(n int) ([]byte, er
 		return r.corrupt("a frame's checksum is %08x, written was %08x", sum, h.crc)
 	}
 	if compressed {
-		if r.comp == nil {
-			return r.corrupt("a frame is compressed, the file is not")
-		}
 		out, err := r.comp.Decompress(raw[:0], dst, int(h.raw))
 		if err != nil || len(out) != int(h.raw) {
 			return r.corrupt("a frame cannot be decompressed: %d bytes of %d, %v", len(out), h.raw, err)

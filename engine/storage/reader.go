@@ -51,7 +51,7 @@ func (s *Store) Open(t *memory.Task, b block.ID) (*Reader, error) {
 	}
 	r := &Reader{s: s, e: e, o: o, c: c}
 	if c.disk > 0 && len(c.mem.pages) == 0 {
-		if r.file, err = openFrames(s.cfg.Disk, c.file, s.compressionOf(b)); err != nil {
+		if r.file, err = openFrames(s.cfg.Disk, &c, s.compressionOf(b)); err != nil {
 			if isLost(err) {
 				s.remove(e)
 			}

@@ -241,7 +241,7 @@ func (s *Store) GetBytes(b block.ID) (data []byte, release func(), err error) {
 // readBytes reads a pinned block of bytes from its file, into a page if there
 // is memory for one.
 func (s *Store) readBytes(e *entry, c *content) (data []byte, page *memory.Page, err error) {
-	r, err := openFrames(s.cfg.Disk, c.file, s.compressionOf(e.id))
+	r, err := openFrames(s.cfg.Disk, c, s.compressionOf(e.id))
 	if err != nil {
 		return nil, nil, err
 	}
