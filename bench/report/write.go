@@ -1,0 +1,377 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// Show chooses what Write tells. The zero value is the report at the end of a
+// run: jobs and stages of the median iteration when there is one, else all.
+type Show struct {
+	// All shows the jobs and stages of the whole session.
+	All bool
+}
+
+// Write writes the report: tables for people, or the whole model as JSON,
+// which Show does not narrow. CSV is for attempts only (WriteTasks).
+func (m *Model) Write(w io.Writer, f Format, o Show) error {
+	switch f {
+	case JSON:
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", " ")
+		if err := enc.Encode(m); err != nil {
+			return fmt.Errorf("cannot write report: %w", err)
+		}
+		return nil
+	case CSV:
+		return fmt.Errorf("cannot write report as csv: that format is for attempts, choose text, markdown or json")
+	}
+	d := document{w: w, format: f}
+	jobs, stages := m.Jobs, m.Stages
+	if p := m.medianIteration(); p != nil && !o.All {
+		jobs, stages = m.during(p)
+		d.line("Jobs and stages of iteration %d of %d, the one with the median time.", p.Index, len(m.Samples.Values))
+	}
+	d.table(jobTable(jobs))
+	d.table(stageTable(stages))
+	for _, s := range stages {
+		if len(s.Figures) > 0 {
+			d.table(breakdownTable(s))
+			d.table(figuresTable(s))
+		}
+	}
+	if len(stages) > 0 {
+		d.line("%s", howToRead)
+	}
+	d.table(m.accountTable())
+	d.table(m.memoryTable())
+	if m.Samples != nil {
+		d.table(m.Samples.table())
+		d.line("%s", m.Samples.Sentence())
+	}
+	for _, p := range m.Problems {
+		d.line("Note: %s.", p)
+	}
+	return d.err
+}
+
+// howToRead says what the stage tables mean.
+const howToRead = `Totals and shares are over all attempts; parts without a dot add up to the attempts' wall time, parts with one to run.
+Quantiles are over successful attempts, each figure ordered by itself: the value at index ⌊q·n⌋ of n, without interpolation, as in Spark.
+CPU of decode and encode is clocked apart only where they handle many bytes; elsewhere it is their wall time.`
+
+// WriteSamples writes the table of iterations and the sentence on their
+// median.
+func (s *Summary) WriteSamples(w io.Writer, f Format) error {
+	if f == JSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", " ")
+		return enc.Encode(struct {
+			SchemaVersion int `json:"schema_version"`
+			*Summary
+		}{SchemaVersion, s})
+	}
+	d := document{w: w, format: f}
+	d.table(s.table())
+	d.line("%s", s.Sentence())
+	return d.err
+}
+
+// document writes parts until one fails.
+type document struct {
+	w      io.Writer
+	format Format
+	err    error
+}
+
+func (d *document) table(t *table) {
+	if d.err == nil && len(t.rows) > 0 {
+		d.err = t.write(d.w, d.format)
+	}
+}
+
+func (d *document) line(format string, args ...any) {
+	if d.err == nil {
+		_, d.err = fmt.Fprintf(d.w, format+"\n\n", args...)
+	}
+}
+
+// medianIteration returns the iteration whose time is the (lower) median,
+// nil when there is none or only jobs outside phases.
+func (m *Model) medianIteration() *Account {
+	var its []*Account
+	for i := range m.Phases {
+		if p := &m.Phases[i]; p.Name == "iteration" && p.Error == "" {
+			its = append(its, p)
+		}
+	}
+	if len(its) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(its, func(a, b *Account) int { return int(max(-1, min(1, a.Wall()-b.Wall()))) })
+	return its[(len(its)-1)/2]
+}
+
+// during returns the jobs submitted in a window, and their stages.
+func (m *Model) during(p *Account) (jobs []*Job, stages []*Stage) {
+	in := make(map[id.Job]bool)
+	for _, j := range m.Jobs {
+		if p.Begin <= j.Submitted && j.Submitted < p.End {
+			jobs = append(jobs, j)
+			in[j.ID] = true
+		}
+	}
+	for _, s := range m.Stages {
+		if slices.ContainsFunc(s.Jobs, func(j id.Job) bool { return in[j] }) {
+			stages = append(stages, s)
+		}
+	}
+	return jobs, stages
+}
+
+func columns(at ...int) map[int]bool {
+	m := make(map[int]bool)
+	for _, i := range at {
+		m[i] = true
+	}
+	return m
+}
+
+// span prints the time between two moments, dash when it has no end.
+func span(from, to int64) string {
+	if to == 0 {
+		return dash
+	}
+	return duration(to - from)
+}
+
+func jobTable(jobs []*Job) *table {
+	t := &table{title: "Jobs", left: columns(1, 2), header: []string{
+		"job", "action", "status", "time", "stages", "skipped stages", "failed stages", "tasks", "succeeded", "failed", "killed"}}
+	for _, j := range jobs {
+		t.add(text(j.ID), j.Name, j.Status, span(j.Submitted, j.Completed), text(j.CompletedStages), text(j.SkippedStages), text(j.FailedStages),
+			text(j.Tasks-j.SkippedTasks), text(j.Counts.Succeeded), text(j.Counts.Failed), text(j.Counts.Killed))
+	}
+	return t
+}
+
+func text[T ~int32 | ~int64](v T) string { return strconv.FormatInt(int64(v), 10) }
+
+func stageTable(stages []*Stage) *table {
+	t := &table{title: "Stages", left: columns(0, 1, 2), header: []string{"stage", "name", "status", "time", "tasks", "succeeded", "failed", "killed",
+		"attempt wall", "input", "output", "shuffle read", "shuffle write", "spilled to disk"}}
+	for _, s := range stages {
+		size := func(f Figure) string { return units.Bytes(s.totals[f]).String() }
+		t.add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, s.Status, span(s.Submitted, s.Completed), text(s.Tasks),
+			text(s.Counts.Succeeded), text(s.Counts.Failed), text(s.Counts.Killed), duration(s.totals[Wall]), size(InputBytes), size(OutputBytes),
+			size(ShuffleReadBytes), size(ShuffleWriteBytes), size(DiskSpilled))
+	}
+	return t
+}
+
+// spread returns the cells of a figure's quantiles and largest attempt.
+func (st *FigureStats) spread() []string {
+	if st.Largest == nil {
+		return slices.Repeat([]string{dash}, 7)
+	}
+	u, q := st.Figure.Unit(), st.Quantiles
+	largest := fmt.Sprintf("%d.%d (TID %d)", st.Largest.Index, st.Largest.Number, st.Largest.Task)
+	if q.Max == 0 {
+		largest = dash
+	}
+	return []string{quantity(q.Min, u), quantity(q.P25, u), quantity(q.Median, u), quantity(q.P75, u), quantity(q.P95, u), quantity(q.Max, u), largest}
+}
+
+var spreadHeader = []string{"min", "p25", "median", "p75", "p95", "max", "largest task"}
+
+// breakdownTable tells where the time of a stage's attempts went. The rows
+// without a dot below the first add up to it, those with one to run.
+func breakdownTable(s *Stage) *table {
+	t := &table{left: columns(0), title: fmt.Sprintf("Stage %s, %s: time of %d attempts",
+		id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}, s.Name, s.Counts.Succeeded+s.Counts.Failed+s.Counts.Killed),
+		header: append([]string{"part", "total", "share", "CPU"}, spreadHeader...)}
+	row := func(f Figure) {
+		st := s.stats(f)
+		cpu := dash
+		if st.CPU != nil {
+			cpu = duration(*st.CPU)
+		}
+		t.add(append([]string{f.Label(), duration(st.Total), percent(st.Total, s.totals[Wall]), cpu}, st.spread()...)...)
+	}
+	for _, f := range []Figure{Wall, SchedulerDelay, TaskDecode, Run} {
+		row(f)
+	}
+	for f := InputRead; f <= Compute; f++ {
+		row(f)
+	}
+	for _, f := range []Figure{ResultEncode, ResultFetch, Other} {
+		row(f)
+	}
+	return t
+}
+
+func (s *Stage) stats(f Figure) *FigureStats {
+	i := slices.IndexFunc(s.Figures, func(st FigureStats) bool { return st.Figure == f })
+	if i < 0 {
+		return &FigureStats{Figure: f}
+	}
+	return &s.Figures[i]
+}
+
+// figuresTable holds what is not time inside the attempt: data, memory and
+// the collector.
+func figuresTable(s *Stage) *table {
+	t := &table{left: columns(0), title: fmt.Sprintf("Stage %s: data and memory", id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}),
+		header: append([]string{"figure", "total"}, spreadHeader...)}
+	for i := range s.Figures {
+		st := &s.Figures[i]
+		if st.Figure <= Compute || st.Figure == DecodeCPU || st.Figure == RunCPU || st.Figure == EncodeCPU {
+			continue
+		}
+		t.add(append([]string{st.Figure.Label(), quantity(st.Total, st.Figure.Unit())}, st.spread()...)...)
+	}
+	return t
+}
+
+// accountTable tells where worker time went, a column for the session and one
+// for each phase's name; phases of one name are summed.
+func (m *Model) accountTable() *table {
+	accounts := []Account{m.Session}
+	for _, p := range m.Phases {
+		if i := slices.IndexFunc(accounts[1:], func(a Account) bool { return a.Name == p.Name }); i >= 0 {
+			accounts[1+i].plus(&p)
+			continue
+		}
+		p.End, p.Begin = p.Wall(), 0 // from here on a length
+		accounts = append(accounts, p)
+	}
+	t := &table{title: "Worker time", left: columns(0), header: []string{"part"}}
+	for i, a := range accounts {
+		name := a.Name
+		if n := m.phaseCount(a.Name); i > 0 && n > 1 {
+			name = fmt.Sprintf("%d × %s", n, name)
+		}
+		t.header = append(t.header, name, "share")
+	}
+	row := func(label string, cell func(a *Account) (string, string)) {
+		cells := []string{label}
+		for i := range accounts {
+			v, share := cell(&accounts[i])
+			cells = append(cells, v, share)
+		}
+		t.add(cells...)
+	}
+	part := func(label string, ns func(a *Account) int64) {
+		row(label, func(a *Account) (string, string) { return duration(ns(a)), percent(ns(a), a.WorkerTime) })
+	}
+	row("wall", func(a *Account) (string, string) { return duration(a.Wall()), "" })
+	part(fmt.Sprintf("wall × %d workers", m.Session.Workers), func(a *Account) int64 { return a.WorkerTime })
+	part("task decode", func(a *Account) int64 { return a.TaskDecode })
+	part("run", func(a *Account) int64 { return a.Run })
+	part("result encode", func(a *Account) int64 { return a.Encode })
+	part("other", func(a *Account) int64 { return a.Other })
+	part("idle", func(a *Account) int64 { return a.Idle })
+	row("· of which scheduling", func(a *Account) (string, string) {
+		if a.Scheduling == nil {
+			return dash, ""
+		}
+		return duration(*a.Scheduling), percent(*a.Scheduling, a.WorkerTime)
+	})
+	row("process CPU ÷ wall", func(a *Account) (string, string) {
+		if a.CPU == nil || a.Wall() <= 0 {
+			return dash, ""
+		}
+		return strconv.FormatFloat(float64(*a.CPU)/float64(a.Wall()), 'f', 2, 64), ""
+	})
+	return t
+}
+
+func (m *Model) phaseCount(name string) (n int) {
+	for i := range m.Phases {
+		if m.Phases[i].Name == name {
+			n++
+		}
+	}
+	return n
+}
+
+// plus adds another window of the same name to a, whose Begin is 0.
+func (a *Account) plus(b *Account) {
+	a.End += b.Wall()
+	a.WorkerTime += b.WorkerTime
+	a.TaskDecode += b.TaskDecode
+	a.Run += b.Run
+	a.Encode += b.Encode
+	a.Other += b.Other
+	a.Idle += b.Idle
+	if a.CPU == nil || b.CPU == nil {
+		a.CPU = nil
+		return
+	}
+	sum := *a.CPU + *b.CPU
+	a.CPU = &sum
+}
+
+// memoryTable shows the sample with the highest RSS: reserved by owner +
+// runtime + other = RSS.
+func (m *Model) memoryTable() *table {
+	t := &table{title: "Memory", left: columns(0), header: []string{"owner", "bytes", "share"}}
+	mem := &m.Memory
+	if mem.Samples == 0 {
+		return t
+	}
+	t.title = fmt.Sprintf("Memory when RSS was highest; its peak was %s, the budget is %s", units.Bytes(mem.PeakRSS), units.Bytes(mem.Budget))
+	for _, a := range mem.Accounts {
+		t.add(a.Name, units.Bytes(a.Bytes).String(), percent(a.Bytes, mem.RSS))
+	}
+	t.add("Go runtime", units.Bytes(mem.Runtime).String(), percent(mem.Runtime, mem.RSS))
+	t.add("other", units.Bytes(mem.Other).String(), percent(mem.Other, mem.RSS))
+	t.add("RSS", units.Bytes(mem.RSS).String(), percent(mem.RSS, mem.RSS))
+	return t
+}
+
+func seconds(s float64) string { return duration(int64(s * 1e9)) }
+
+func (s *Summary) table() *table {
+	t := &table{title: "Samples", header: []string{"iteration", "time", "÷ median"}}
+	for i, v := range s.Values {
+		ratio := dash
+		if s.Median > 0 {
+			ratio = strconv.FormatFloat(v/s.Median, 'f', 3, 64)
+		}
+		t.add(strconv.Itoa(i), seconds(v), ratio)
+	}
+	return t
+}
+
+// Sentence tells the median and its interval, or why there is none.
+func (s *Summary) Sentence() string {
+	if len(s.Values) == 0 {
+		return "No iteration was completed."
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Median %s", seconds(s.Median))
+	switch {
+	case s.Interval != nil:
+		fmt.Fprintf(&b, ", between %s and %s with %.1f %% confidence (order statistics of %d samples).",
+			seconds(s.Interval.Low), seconds(s.Interval.High), 100*s.Interval.Coverage, len(s.Values))
+	default:
+		fmt.Fprintf(&b, " of %d, from %s to %s; a %.0f %% interval for the median exists from %d samples on.",
+			len(s.Values), seconds(s.Min), seconds(s.Max), 100*s.Confidence, MinSamples)
+	}
+	return b.String()
+}
+
+// unitName is the figure's unit in JSON.
+func unitName(u task.Unit) string {
+	return [...]string{task.Nanoseconds: "ns", task.ByteCount: "bytes", task.Count: "count"}[u]
+}
