@@ -289,3 +289,18 @@ func TestUnrolledPagesFitTheBlock(t *testing.T) {
 		t.Errorf("%d pages for %d bytes", pages, total)
 	}
 }
+
+func TestEvictionIsAllOrNothing(t *testing.T) {
+	r := newRig(t, 256*kib)
+	r.cache(1, b1, block.MemoryOnly, payload(1, full))
+	r.cache(1, b2, block.MemoryAndDisk, payload(2, full))
+	if freed := r.store.evict(129<<10, -1); freed != 0 {
+		t.Errorf("freed %d bytes though all blocks do not suffice", freed)
+	}
+	r.mustBe("memory", b1, b2)
+	if freed := r.store.evict(65<<10, -1); freed != 128<<10 {
+		t.Errorf("freed %d bytes, want both blocks", freed)
+	}
+	r.mustBe("gone", b1)
+	r.mustBe("disk", b2)
+}

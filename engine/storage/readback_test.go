@@ -161,3 +161,20 @@ func TestStoreUnderConcurrency(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A copy found just as the cache lets go of it is no copy any more.
+func TestFreedCopyCannotBeReferenced(t *testing.T) {
+	r := newRig(t, 1<<20, withReadBack(256*units.KiB))
+	f := r.store.readBack.alloc(100)
+	if !f.ref() {
+		t.Fatal("a live copy was refused")
+	}
+	f.unref()
+	f.unref()
+	if f.ref() {
+		t.Error("a freed copy was referenced")
+	}
+	if got := r.account("read-back cache"); got != 0 {
+		t.Errorf("copies take %d bytes", got)
+	}
+}
