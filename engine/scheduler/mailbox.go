@@ -1,0 +1,286 @@
+package scheduler
+
+import (
+	"sync"
+
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// mailbox makes one decider at a time out of many goroutines: whoever brings
+// an event puts it in, and the one that finds nobody stepping steps through
+// all that is there, also what comes meanwhile, from inside a step too. No
+// goroutine waits for another, and events keep the order in which they came.
+type mailbox struct {
+	step func(item) // handles one event and carries out its commands
+
+	mu struct { // a leaf: nothing is called while it is held
+		sync.Mutex
+		queue    []item
+		head     int
+		stepping bool
+		closed   bool
+		jobs     id.Job
+		tokens   Token
+		free     []*statusEvent
+	}
+}
+
+// item is an event with what its carrying out needs.
+type item struct {
+	event  Event
+	waiter *waiter     // of a submitted job
+	token  Token       // of a question
+	reply  chan Answer // of a question; has room for the one answer
+	last   bool        // jobs that come after this event are refused
+}
+
+// post hands in an event, and steps if nobody does.
+func (m *mailbox) post(it item) {
+	m.mu.Lock()
+	if m.mu.stepping {
+		m.mu.queue = append(m.mu.queue, it)
+		m.mu.Unlock()
+		return
+	}
+	m.mu.stepping = true
+	for {
+		m.mu.Unlock()
+		m.step(it)
+		m.mu.Lock()
+		if s, ok := it.event.(*statusEvent); ok {
+			m.mu.free = append(m.mu.free, s)
+		}
+		if m.mu.head == len(m.mu.queue) {
+			break
+		}
+		it = m.mu.queue[m.mu.head]
+		m.mu.queue[m.mu.head] = item{}
+		m.mu.head++
+	}
+	m.mu.queue, m.mu.head = m.mu.queue[:0], 0
+	if cap(m.mu.queue) > queueKept {
+		m.mu.queue = nil
+	}
+	m.mu.stepping = false
+	m.mu.Unlock()
+}
+
+// queueKept is the room, in events, that is kept between bursts.
+const queueKept = 1024
+
+// statusEvent is a status message on its way to the core. It is used again.
+type statusEvent struct {
+	TaskStatus
+	kept arena
+}
+
+// status returns an event to fill and post.
+func (m *mailbox) status() *statusEvent {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if n := len(m.mu.free); n > 0 {
+		s := m.mu.free[n-1]
+		m.mu.free = m.mu.free[:n-1]
+		return s
+	}
+	return new(statusEvent)
+}
+
+// job numbers a new job.
+func (m *mailbox) job() id.Job {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.jobs++
+	return m.mu.jobs - 1
+}
+
+// token numbers a question.
+func (m *mailbox) token() Token {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.tokens++
+	return m.mu.tokens
+}
+
+// close reports whether it was called for the first time.
+func (m *mailbox) close() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.mu.closed
+	m.mu.closed = true
+	return !was
+}
+
+// arena copies small byte slices into shared chunks, so that a result of a
+// few bytes costs no allocation of its own. A chunk lives as long as any
+// slice of it.
+type arena struct{ chunk []byte }
+
+// arenaChunk holds the results of a hundred small tasks; longer ones than an
+// eighth of it get memory of their own, so that little is held for nothing.
+const arenaChunk = 16 << 10
+
+func (a *arena) keep(b []byte) []byte {
+	if len(b) > arenaChunk/8 {
+		return append([]byte(nil), b...)
+	}
+	if len(b) > cap(a.chunk)-len(a.chunk) {
+		a.chunk = make([]byte, 0, arenaChunk)
+	}
+	start := len(a.chunk)
+	a.chunk = append(a.chunk, b...)
+	return a.chunk[start:len(a.chunk):len(a.chunk)]
+}
+
+// delivery is one result on its way to the goroutine that submitted the job.
+type delivery struct {
+	index  int32
+	value  []byte
+	totals []int64
+}
+
+// waiter is where results wait for that goroutine. Waking it costs more than
+// an empty task, so while results stream it looks by itself every now and
+// then, and is woken only by the first one and by the end.
+type waiter struct {
+	wake chan struct{} // has room for one
+
+	mu struct { // a leaf
+		sync.Mutex
+		batch   []delivery
+		looking bool // it will look again without being woken
+		ended   bool
+		err     error
+	}
+}
+
+func newWaiter() *waiter { return &waiter{wake: make(chan struct{}, 1)} }
+
+func (w *waiter) put(d delivery) {
+	w.mu.Lock()
+	w.mu.batch = append(w.mu.batch, d)
+	wake := !w.mu.looking
+	w.mu.looking = true
+	w.mu.Unlock()
+	if wake {
+		w.rouse()
+	}
+}
+
+func (w *waiter) end(err error) {
+	w.mu.Lock()
+	w.mu.ended, w.mu.err = true, err
+	w.mu.Unlock()
+	w.rouse()
+}
+
+func (w *waiter) rouse() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has come, in exchange for a slice to collect in. With
+// nothing there, the next result will wake.
+func (w *waiter) take(empty []delivery) (batch []delivery, ended bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	batch, w.mu.batch = w.mu.batch, empty[:0]
+	w.mu.looking = len(batch) > 0
+	return batch, w.mu.ended, w.mu.err
+}
+
+// fetches is the unbounded queue of stored results to fetch: whoever steps
+// never waits for a getter.
+type fetches struct {
+	wg sync.WaitGroup // the getters and the timer
+
+	mu struct { // a leaf
+		sync.Mutex
+		queue  []FetchResult
+		closed bool
+	}
+	more chan struct{} // has room for one: the queue is not empty, or closed
+}
+
+// put adds a fetch; false: the getters are gone.
+func (f *fetches) put(x FetchResult) bool {
+	f.mu.Lock()
+	closed := f.mu.closed
+	if !closed {
+		f.mu.queue = append(f.mu.queue, x)
+	}
+	f.mu.Unlock()
+	f.signal()
+	return !closed
+}
+
+func (f *fetches) signal() {
+	select {
+	case f.more <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for a fetch; false: closed, and nothing is left.
+func (f *fetches) take() (FetchResult, bool) {
+	for {
+		f.mu.Lock()
+		if len(f.mu.queue) > 0 {
+			x := f.mu.queue[0]
+			f.mu.queue = f.mu.queue[1:]
+			f.mu.Unlock()
+			f.signal() // whoever waits next looks too
+			return x, true
+		}
+		closed := f.mu.closed
+		f.mu.Unlock()
+		if closed {
+			f.signal()
+			return FetchResult{}, false
+		}
+		<-f.more
+	}
+}
+
+func (f *fetches) close() {
+	f.mu.Lock()
+	f.mu.closed = true
+	f.mu.Unlock()
+	f.signal()
+}
+
+// decode fills e from a message, whose bytes it does not keep.
+func (e *statusEvent) decode(msg []byte) error {
+	e.Failure = nil
+	e.Result.Value, e.Result.Accums = nil, nil
+	e.Bytes = int32(len(msg))
+	s := &e.Status
+	if err := task.DecodeStatus(msg, s); err != nil {
+		return err
+	}
+	sent := s.Result
+	s.Result = nil
+	switch {
+	case s.State == task.Finished && s.Route == task.RouteDirect:
+		if err := task.DecodeResult(e.kept.keep(sent), &e.Result); err != nil {
+			e.unreadable("result", err)
+		}
+	case s.State.Terminal() && s.State != task.Finished:
+		f := new(task.Failure)
+		if err := task.DecodeFailure(append([]byte(nil), sent...), f); err != nil {
+			e.unreadable("failure", err)
+			return nil
+		}
+		e.Failure = f
+	}
+	return nil
+}
+
+// unreadable turns a message whose contents are damaged into a failure.
+func (e *statusEvent) unreadable(what string, err error) {
+	e.Status.State = task.Failed
+	e.Failure = &task.Failure{Kind: task.UnknownReason, Message: "cannot read its " + what + ": " + err.Error()}
+}

@@ -1,0 +1,237 @@
+package scheduler
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// executor is a group of worker slots.
+type executor struct {
+	id    id.Executor
+	host  string
+	slots int
+	free  int
+	alive bool
+	// lostAt is the epoch at which its loss was handled, distrusted the one
+	// after its map outputs were last unregistered as a whole; -1: never.
+	lostAt, distrusted int64
+}
+
+// lostSince reports whether it was lost at or after an epoch.
+func (x *executor) lostSince(epoch int64) bool { return x.lostAt >= epoch }
+
+func (c *Core) executor(n id.Executor) *executor {
+	for _, x := range c.executors {
+		if x.id == n {
+			return x
+		}
+	}
+	return nil
+}
+
+func (c *Core) anyExecutor() bool {
+	for _, x := range c.executors {
+		if x.alive {
+			return true
+		}
+	}
+	return false
+}
+
+// slots returns how many tasks can run at once.
+func (c *Core) slots() int {
+	n := 0
+	for _, x := range c.executors {
+		if x.alive {
+			n += x.slots / c.cfg.TaskCPUs
+		}
+	}
+	return n
+}
+
+func (c *Core) freeSlots() int {
+	n := 0
+	for _, x := range c.executors {
+		if x.alive {
+			n += x.free / c.cfg.TaskCPUs
+		}
+	}
+	return n
+}
+
+// offer gives the free slots to the task sets, in the order of the pools
+// (spark-semantics §2.3). That order is decided once a round.
+func (c *Core) offer() {
+	free := c.freeSlots()
+	if free == 0 {
+		return
+	}
+	c.queue = c.root.append(c.queue[:0])
+	c.order = c.order[:0]
+	for i := range c.executors {
+		c.order = append(c.order, i)
+	}
+	if len(c.order) > 1 {
+		c.random.Shuffle(len(c.order), func(i, j int) { c.order[i], c.order[j] = c.order[j], c.order[i] })
+	}
+	for i, ts := range c.queue {
+		c.queue[i] = nil
+		if ts.draining || free == 0 {
+			continue
+		}
+		if ts.barrier {
+			c.offerBarrier(ts, free)
+		} else {
+			c.offerSet(ts)
+		}
+		free = c.freeSlots()
+	}
+}
+
+// round offers slots to one set, level by level from the best, one task for
+// each executor and pass, so that tasks spread. take launches or reserves,
+// and returns false to stop.
+func (c *Core) round(ts *taskSet, take func(pos int32, x *executor, at task.Locality) bool) {
+	launched, refused, best := false, false, task.AnyLocality
+	ts.opens = 0
+levels:
+	for _, level := range ts.levels {
+		for again := true; again; {
+			again = false
+			for _, i := range c.order {
+				x := c.executors[i]
+				if !x.alive || x.free < c.cfg.TaskCPUs {
+					continue
+				}
+				upTo := level
+				if level != task.NoPref {
+					upTo = min(upTo, c.allowed(ts))
+				}
+				pos, at, ok := ts.dequeue(x, upTo)
+				if !ok {
+					refused = refused || level == task.AnyLocality && ts.trim(&ts.pending.all)
+					continue
+				}
+				if !take(pos, x, at) {
+					break levels
+				}
+				launched, again, best = true, true, min(best, at)
+			}
+		}
+	}
+	switch {
+	case ts.draining:
+	case refused:
+		ts.rejected = true
+		ts.opens = ts.since + c.wait(ts.levels[ts.level])
+	case launched:
+		// Offers are always of all that is free, so a round without refusal
+		// restarts the timer at the best locality that it reached.
+		ts.since, ts.rejected = c.now, false
+		ts.level = ts.levelOf(best)
+	}
+}
+
+func (c *Core) offerSet(ts *taskSet) {
+	c.round(ts, func(pos int32, x *executor, at task.Locality) bool { return c.launch(ts, pos, x, at) })
+}
+
+// offerBarrier launches all tasks of a barrier set in one round, or none.
+func (c *Core) offerBarrier(ts *taskSet, free int) {
+	if free < ts.left {
+		return
+	}
+	type place struct {
+		pos int32
+		x   *executor
+		at  task.Locality
+	}
+	var places []place
+	c.round(ts, func(pos int32, x *executor, at task.Locality) bool {
+		x.free -= c.cfg.TaskCPUs
+		ts.pending.held[pos] = true
+		places = append(places, place{pos, x, at})
+		return true
+	})
+	for i := len(places) - 1; i >= 0; i-- {
+		p := places[i]
+		p.x.free += c.cfg.TaskCPUs
+		ts.pending.held[p.pos] = false
+		if len(places) < ts.left {
+			ts.pending.push(p.pos)
+		}
+	}
+	if len(places) < ts.left {
+		return
+	}
+	ts.opens = 0
+	addresses := make([]string, len(ts.indices))
+	for _, p := range places {
+		addresses[p.pos] = p.x.host + ":0" // tasks share their process; there is no port
+	}
+	props := maps.Clone(ts.template.Properties)
+	if props == nil {
+		props = map[string]string{}
+	}
+	props[propAddresses] = strings.Join(addresses, ",")
+	ts.template.Properties = props
+	ts.shared = task.AppendShared(ts.shared[:0], &ts.template)
+	for _, p := range places {
+		if !c.launch(ts, p.pos, p.x, p.at) {
+			return
+		}
+	}
+}
+
+// largeDescription is the size from which a description is worth a warning.
+// Source: spark-semantics §2.5.
+const largeDescription = 1000 * units.KiB
+
+// launch starts an attempt. It returns false if its description is too large,
+// which aborts the set.
+func (c *Core) launch(ts *taskSet, pos int32, x *executor, at task.Locality) bool {
+	d := &ts.template
+	a := c.newAttempt(ts, pos, x, at)
+	d.TaskAttempt = a.info.TaskAttempt
+	d.Partition, d.Locality, d.Executor, d.LaunchTime = a.partition, at, x.id, c.now
+	start := len(c.desc)
+	c.desc = task.AppendDescriptionWith(c.desc, ts.shared, d)
+	desc := c.desc[start:len(c.desc):len(c.desc)]
+	size := units.Bytes(len(desc))
+	if size > c.cfg.MaxMessage {
+		c.abandon(a)
+		c.abortSet(ts, fmt.Sprintf("%v cannot be launched: its description of %v (%d bytes) is above %s of %v (%d bytes); use broadcasts for large values",
+			a.info.TaskAttempt, size, int64(size), keyMessage, c.cfg.MaxMessage, int64(c.cfg.MaxMessage)), nil)
+		c.retire(a)
+		return false
+	}
+	if size > largeDescription && !ts.warned {
+		ts.warned = true
+		c.warn(fmt.Sprintf("stage %v has task descriptions of %v", ts.id, size))
+	}
+	a.bytes[0] = int32(size)
+
+	e := c.slabs.start.next()
+	*e = event.TaskStart{Info: a.info, Kind: d.Kind, LaunchBytes: int32(size)}
+	c.emit(e)
+	l := c.slabs.launch.next()
+	*l = Launch{Executor: x.id, Task: a.info.Task, Desc: desc}
+	c.out = append(c.out, l)
+	return true
+}
+
+// abandon takes back an attempt that was never launched.
+func (c *Core) abandon(a *attempt) {
+	ts, pos := a.set, a.pos
+	c.unlink(a)
+	if ts.running[pos] == nil {
+		ts.idle++
+	}
+	ts.pending.push(pos)
+}

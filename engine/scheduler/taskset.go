@@ -1,0 +1,385 @@
+package scheduler
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/invariant"
+	"github.com/execbench/execbench/engine/result"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// taskSet is the tasks of one stage attempt (spark-semantics §2). Tasks are
+// numbered by position, 0 to n-1; a stage attempt that runs only what is
+// missing has fewer positions than its stage has indices. A set that is
+// draining launches nothing more; it lives until its last attempt ends.
+type taskSet struct {
+	id       id.StageAttempt
+	stage    *stage
+	job      *job
+	indices  []int32 // [n] stage's index by position, ascending
+	barrier  bool
+	epoch    int64 // of the map outputs, when the set was made
+	binary   id.Broadcast
+	draining bool
+	aborted  bool
+	warned   bool // of a large description
+	leaf     *poolNode
+	total    result.Total
+
+	// By position.
+	done    []bool
+	doneOn  []*executor // map stage: where the output is; nil: elsewhere
+	running []*attempt  // chain of live attempts
+	fails   []int32
+	tries   []int32
+
+	left    int // positions not done
+	idle    int // positions not done and without a live attempt
+	live    int // live attempts
+	pending pendingTasks
+
+	template task.Description // what all descriptions have in common
+	shared   []byte           // encoded
+
+	// Delay scheduling (pending.go).
+	levels   []task.Locality
+	level    int
+	since    int64 // the timer
+	rejected bool  // an offer was refused since the timer was last set
+	opens    int64 // when the next level opens for an offer that was refused; 0: none was
+}
+
+// attempt is one try at a task, from its launch until the driver has handled
+// its end.
+type attempt struct {
+	info      event.TaskInfo
+	set       *taskSet
+	pos       int32
+	partition int32
+	next      *attempt // of the same position
+
+	slot    bool // takes its slot
+	started bool // has reported that it runs
+	loser   bool // was told to end because another attempt succeeded
+	fetch   bool // its result is being fetched
+
+	bytes  [3]int32
+	stamps task.Stamps
+	worker int32
+	route  task.Route
+	size   int64 // encoded result
+	value  int64 // counted towards the results' total
+}
+
+func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
+	for _, older := range slices.Clone(s.sets) {
+		c.drain(older)
+	}
+	n := len(m.indices)
+	ts := &taskSet{
+		id: m.attempt, stage: s, job: m.job, indices: m.indices, barrier: s.barrier,
+		epoch: c.outputs.epoch, binary: binary, since: c.now,
+		done: make([]bool, n), running: make([]*attempt, n), fails: make([]int32, n), tries: make([]int32, n),
+		left: n, idle: n,
+	}
+	if s.dep != nil {
+		ts.doneOn = make([]*executor, n)
+	} else {
+		ts.total = result.NewTotal(c.cfg.MaxResult)
+	}
+	ts.pending.init(n, m.prefs, s.barrier)
+	ts.template = task.Description{
+		TaskAttempt: id.TaskAttempt{StageAttempt: ts.id},
+		Job:         m.job.id, NumPartitions: int32(s.tasks), Kind: s.kind(), Barrier: s.barrier,
+		CPUs: int32(c.cfg.TaskCPUs), Epoch: ts.epoch, Binary: binary,
+		Files: m.job.spec.Files, Properties: m.job.spec.Properties,
+	}
+	ts.shared = task.AppendShared(nil, &ts.template)
+	ts.levels = c.validLevels(ts)
+	s.sets = append(s.sets, ts)
+	c.sets = append(c.sets, ts)
+	ts.leaf = c.addLeaf(ts)
+	c.offers = true
+}
+
+// position returns where the task at an index of the stage is, or -1.
+func (ts *taskSet) position(index int32) int32 {
+	if int(index) < len(ts.indices) && ts.indices[index] == index {
+		return index // nothing below it is left out
+	}
+	pos, ok := slices.BinarySearch(ts.indices, index)
+	if !ok {
+		return -1
+	}
+	return int32(pos)
+}
+
+// drain stops the set from launching, and closes it if nothing of it lives.
+func (c *Core) drain(ts *taskSet) {
+	ts.draining = true
+	ts.opens = 0
+	c.closeSet(ts)
+}
+
+func (c *Core) closeSet(ts *taskSet) {
+	if !ts.draining || ts.live > 0 || ts.leaf == nil {
+		return
+	}
+	ts.leaf.remove()
+	ts.leaf = nil
+	same := func(o *taskSet) bool { return o == ts }
+	c.sets = slices.DeleteFunc(c.sets, same)
+	ts.stage.sets = slices.DeleteFunc(ts.stage.sets, same)
+	c.command(&DropBinary{Binary: ts.binary})
+}
+
+// killStage asks every attempt of a stage to end and stops its task sets.
+func (c *Core) killStage(s *stage, interrupt bool, reason string) {
+	for _, ts := range slices.Clone(s.sets) {
+		if ts.live > 0 {
+			for _, a := range ts.running {
+				for ; a != nil; a = a.next {
+					c.kill(a.info.Task, interrupt, reason)
+				}
+			}
+		}
+		c.drain(ts)
+	}
+}
+
+func (c *Core) abortSet(ts *taskSet, reason string, cause error) {
+	ts.aborted = true
+	c.drain(ts)
+	c.abortStage(ts.stage, reason, cause)
+}
+
+// newAttempt makes the attempt that is launched now.
+func (c *Core) newAttempt(ts *taskSet, pos int32, x *executor, at task.Locality) *attempt {
+	var a *attempt
+	if n := len(c.free); n > 0 {
+		a = c.free[n-1]
+		c.free = c.free[:n-1]
+	} else {
+		a = new(attempt)
+	}
+	index := ts.indices[pos]
+	a.set, a.pos, a.partition, a.slot = ts, pos, ts.stage.partition(index), true
+	a.info.TaskAttempt = id.TaskAttempt{StageAttempt: ts.id, Index: index, Number: ts.tries[pos], Task: c.attempts.add(a)}
+	a.info.Partition, a.info.Executor, a.info.Host = a.partition, x.id, x.host
+	a.info.Locality, a.info.Launch = at, c.now
+	ts.tries[pos]++
+	if ts.running[pos] == nil {
+		ts.idle--
+	}
+	a.next, ts.running[pos] = ts.running[pos], a
+	ts.live++
+	ts.leaf.count(1)
+	x.free -= c.cfg.TaskCPUs
+	return a
+}
+
+// unlink takes an attempt that has ended out of its set's tables.
+func (c *Core) unlink(a *attempt) {
+	ts := a.set
+	for p := &ts.running[a.pos]; ; p = &(*p).next {
+		invariant.Check(*p != nil, "attempt %d is not in its task set", a.info.Task)
+		if *p == a {
+			*p = a.next
+			break
+		}
+	}
+	a.next = nil
+	ts.live--
+	ts.leaf.count(-1)
+	c.releaseSlot(a)
+	c.attempts.remove(a.info.Task)
+	a.info.Finish = c.now
+}
+
+func (c *Core) releaseSlot(a *attempt) {
+	if !a.slot {
+		return
+	}
+	a.slot = false
+	if x := c.executor(a.info.Executor); x.alive {
+		x.free += c.cfg.TaskCPUs
+		c.offers = true
+	}
+}
+
+// retire lets the attempt's memory be used again.
+func (c *Core) retire(a *attempt) {
+	ts := a.set
+	*a = attempt{}
+	c.free = append(c.free, a)
+	c.closeSet(ts)
+}
+
+// attemptDone takes the success of an attempt.
+func (c *Core) attemptDone(a *attempt, r *task.Result, status *task.MapStatus) {
+	ts := a.set
+	if ts.done[a.pos] && a.loser {
+		c.lostRace(a)
+		return
+	}
+	c.unlink(a)
+	for o := ts.running[a.pos]; o != nil; o = o.next {
+		if !o.loser {
+			o.loser = true
+			c.kill(o.info.Task, true, "another attempt succeeded")
+		}
+	}
+	ts.fails[a.pos] = 0
+	if !ts.done[a.pos] {
+		ts.done[a.pos] = true
+		ts.left--
+		if ts.doneOn != nil {
+			ts.doneOn[a.pos] = c.executor(a.info.Executor)
+		}
+	}
+	c.attemptEnded(a, ending{kind: task.Success, result: r, status: status})
+	if ts.left == 0 {
+		c.drain(ts)
+	}
+	c.retire(a)
+}
+
+// lostRace ends an attempt that succeeded after another attempt of its task
+// had, and after it was told to end.
+func (c *Core) lostRace(a *attempt) {
+	if err := a.set.total.Add(-a.value); err != nil {
+		invariant.Violated("results of stage %v are too large after one less: %v", a.set.id, err)
+	}
+	if a.route == task.RouteIndirect && !a.fetch {
+		c.command(&RemoveBlock{Block: blockOf(a)})
+	}
+	c.attemptFailed(a, &task.Failure{Kind: task.TaskKilled,
+		Message: "finished, but another attempt had succeeded"})
+}
+
+// attemptFailed takes any other end of an attempt.
+func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
+	ts, pos := a.set, a.pos
+	c.unlink(a)
+	counts := f.Kind.CountsTowardsFailures()
+	switch f.Kind {
+	case task.TaskKilled, task.TaskCommitDenied:
+		a.info.Killed = true
+	case task.TaskResultLost:
+		// It did finish: Spark's task info looks successful.
+	case task.ExecutorLostFailure:
+		counts = f.CausedByApp && a.started
+		a.info.Failed = true
+	case task.FetchFailed:
+		a.info.Failed = true
+		if !ts.done[pos] {
+			ts.done[pos] = true // no retry here: the stage is tried again
+			ts.left--
+		}
+		c.drain(ts)
+	default:
+		a.info.Failed = true
+	}
+	if !ts.done[pos] && ts.running[pos] == nil {
+		ts.idle++
+	}
+	if ts.barrier {
+		c.drain(ts)
+	}
+	attempt, partition := a.info.TaskAttempt, a.partition
+	c.attemptEnded(a, ending{kind: f.Kind, failure: f})
+	if !ts.draining && !ts.done[pos] {
+		if counts {
+			ts.fails[pos]++
+		}
+		err := &TaskError{TaskAttempt: attempt, Job: ts.job.id, Partition: partition, Failures: int(ts.fails[pos]), Failure: f}
+		switch {
+		case f.Kind == task.ExceptionFailure && f.NoRetry:
+			c.abortSet(ts, fmt.Sprintf("%v failed in a way that no retry can mend: %v", attempt, f), err)
+		case counts && err.Failures >= c.cfg.MaxFailures:
+			c.abortSet(ts, fmt.Sprintf("task %d in stage %v failed %d times (%s), most recently: %v",
+				attempt.Index, ts.id, err.Failures, keyMaxFailures, f), err)
+		case ts.running[pos] == nil:
+			ts.pending.push(pos)
+			c.offers = true
+		}
+	}
+	c.retire(a)
+}
+
+// setLostExecutor ends the attempts that ran on a lost executor, and runs map
+// tasks again whose output was there.
+func (c *Core) setLostExecutor(ts *taskSet, x *executor, reason string, causedByApp bool) {
+	if ts.doneOn != nil && !ts.draining {
+		for pos, on := range ts.doneOn {
+			if on != x || !ts.done[pos] {
+				continue
+			}
+			ts.done[pos], ts.doneOn[pos] = false, nil
+			ts.left++
+			ts.stage.pending.add(ts.indices[pos])
+			if ts.running[pos] == nil {
+				ts.idle++
+				ts.pending.push(int32(pos))
+			}
+		}
+	}
+	var gone []*attempt
+	for _, a := range ts.running {
+		for ; a != nil; a = a.next {
+			if a.info.Executor == x.id {
+				gone = append(gone, a)
+			}
+		}
+	}
+	for _, a := range gone {
+		a.slot = false // went with the executor
+		c.attemptFailed(a, &task.Failure{Kind: task.ExecutorLostFailure, CausedByApp: causedByApp && a.started,
+			Message: fmt.Sprintf("executor %s is lost: %s", x.id, reason)})
+	}
+}
+
+// attempts finds an attempt by its id. Ids count up, and most attempts end
+// soon after they began, so a ring that holds the range in use is dense.
+type attempts struct {
+	ring  []*attempt // length a power of two
+	head  int        // place of the oldest
+	count int        // from the oldest to the newest, ended ones included
+	base  id.Task    // id of the oldest
+	live  int
+}
+
+func (t *attempts) add(a *attempt) id.Task {
+	if t.count == len(t.ring) {
+		bigger := make([]*attempt, max(64, 2*len(t.ring)))
+		for i := range t.count {
+			bigger[i] = t.ring[(t.head+i)&(len(t.ring)-1)]
+		}
+		t.ring, t.head = bigger, 0
+	}
+	t.ring[(t.head+t.count)&(len(t.ring)-1)] = a
+	t.count++
+	t.live++
+	return t.base + id.Task(t.count-1)
+}
+
+// get returns the attempt, or nil if it has ended or never was.
+func (t *attempts) get(n id.Task) *attempt {
+	if n < t.base || n >= t.base+id.Task(t.count) {
+		return nil
+	}
+	return t.ring[(t.head+int(n-t.base))&(len(t.ring)-1)]
+}
+
+func (t *attempts) remove(n id.Task) {
+	t.ring[(t.head+int(n-t.base))&(len(t.ring)-1)] = nil
+	t.live--
+	for t.count > 0 && t.ring[t.head] == nil {
+		t.head = (t.head + 1) & (len(t.ring) - 1)
+		t.count--
+		t.base++
+	}
+}
