@@ -32,8 +32,8 @@ func TestBytesAtEveryLevel(t *testing.T) {
 				release()
 				release()
 			}
-			if !r.store.Remove(id) {
-				t.Error("the block was not there")
+			if !r.store.Contains(id) || !r.store.Remove(id) || r.store.Contains(id) {
+				t.Error("the block was not there until it was removed")
 			}
 			if _, _, err := r.store.GetBytes(id); !errors.Is(err, ErrBlockNotFound) {
 				t.Errorf("after removal: %v, want ErrBlockNotFound", err)
@@ -112,7 +112,7 @@ func TestGetWaitsForThePut(t *testing.T) {
 			done = true
 		}()
 		synctest.Wait()
-		if done {
+		if done || r.store.Contains(b1) {
 			t.Fatal("a block that is being put was got")
 		}
 		r.store.abandon(e)
