@@ -99,3 +99,12 @@ func AppendFrame(dst []byte, rows int, raw []byte, c codec.Compression, scratch 
 }
 
 var padding [8]byte
+
+// PutFrameHead writes the header of a frame without its checksum, for frames
+// that stay in memory.
+func PutFrameHead(head []byte, rows, raw, stored int) {
+	binary.LittleEndian.PutUint32(head, uint32(rows))
+	binary.LittleEndian.PutUint32(head[4:], uint32(raw))
+	binary.LittleEndian.PutUint32(head[8:], uint32(stored))
+	binary.LittleEndian.PutUint32(head[12:], 0)
+}
