@@ -288,6 +288,15 @@ func (s *Store) readBytes(e *entry, c *content) (data []byte, page *memory.Page,
 	return data, page, r.end(c.frames)
 }
 
+// Contains reports whether a block is there to be read, now. It does not
+// count as an access, and waits for nobody.
+func (s *Store) Contains(b block.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.mu.blocks[b]
+	return e != nil && e.published
+}
+
 // Remove removes a block and reports whether it was there. Nobody finds it
 // any more; its memory comes free when those who read it are done.
 func (s *Store) Remove(b block.ID) bool {
