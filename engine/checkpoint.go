@@ -1,0 +1,202 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/source"
+	"github.com/execbench/execbench/engine/storage"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// checkpointing is what an operator is to do after the next job over it.
+type checkpointing struct {
+	wanted atomic.Bool
+	// run saves every partition and cuts the lineage.
+	run func(ctx context.Context) error
+}
+
+// Checkpoint saves the partitions in files under dir when the next action
+// over the dataset ends, and from then on reads them in place of computing:
+// the lineage before it is cut. Saving computes the dataset once more, unless
+// it is persisted (as in Spark). dir must outlive the session's use of it. It
+// returns d.
+func (d *Dataset[T]) Checkpoint(dir string) *Dataset[T] {
+	mustCodec[T]("Checkpoint")
+	d.op.checkpoint.run = func(ctx context.Context) error { return d.checkpointTo(ctx, dir) }
+	d.op.checkpoint.wanted.Store(true)
+	return d
+}
+
+// LocalCheckpoint is Checkpoint with the block store in place of files: fast,
+// and gone with the session. An unpersisted dataset becomes persisted on
+// disk, one in memory only in memory and on disk. It returns d.
+func (d *Dataset[T]) LocalCheckpoint() *Dataset[T] {
+	mustCodec[T]("LocalCheckpoint")
+	switch d.op.node.Level() {
+	case block.LevelNone:
+		d.op.node.SetLevel(block.DiskOnly)
+	case block.MemoryOnly:
+		d.op.node.SetLevel(block.MemoryAndDisk)
+	case block.MemoryOnlySer:
+		d.op.node.SetLevel(block.MemoryAndDiskSer)
+	}
+	d.op.checkpoint.run = d.checkpointLocally
+	d.op.checkpoint.wanted.Store(true)
+	return d
+}
+
+// checkpointLineage carries out the checkpoints that the lineage of a
+// finished job asks for.
+func (s *Session) checkpointLineage(ctx context.Context, n *plan.Node) error {
+	return ancestors(n, func(n *plan.Node) bool { return n.Checkpointed() == nil }, func(n *plan.Node) error {
+		op, ok := s.graph.op(n.ID)
+		if !ok || !op.checkpoint.wanted.CompareAndSwap(true, false) {
+			return nil
+		}
+		return op.checkpoint.run(ctx)
+	})
+}
+
+// cutTo makes d read its partitions with run from now on.
+func (d *Dataset[T]) cutTo(name string, run compute[T]) {
+	r := newDataset(&Session{core: d.op.s.core}, nodeSpec{
+		name: name, parts: d.Partitions(), determinism: plan.Determinate, barrier: d.op.node.Barrier,
+	}, run)
+	d.restored.Store(r)
+	d.op.node.SetCheckpoint(r.op.node)
+}
+
+// checkpointLocally saves the partitions that the job did not, and cuts.
+func (d *Dataset[T]) checkpointLocally(ctx context.Context) error {
+	s := d.op.s
+	var missing []int32
+	for part := range d.Partitions() {
+		if !s.store.Contains(block.Node(d.op.node.ID, part)) {
+			missing = append(missing, int32(part))
+		}
+	}
+	if len(missing) > 0 {
+		err := s.runJob(ctx, job{op: d.op, parts: missing, name: "localCheckpoint", inner: true, action: action{kind: actionSave}},
+			func(int, []byte) error { return nil })
+		if err != nil {
+			return fmt.Errorf("cannot checkpoint %s: %w", d.op.node.Name, err)
+		}
+	}
+	node := d.op.node.ID
+	d.cutTo("localCheckpoint", func(t *Task, part int, emit func([]T) error) error {
+		b := block.Node(node, part)
+		r, err := s.store.Open(t.Memory(), b)
+		if errors.Is(err, storage.ErrBlockNotFound) {
+			return fmt.Errorf("cannot read checkpointed block %s: it is lost, and the lineage that made it is cut (Checkpoint, which writes files, would have kept it)", b)
+		}
+		if err != nil {
+			return err
+		}
+		return d.readBlock(t, r, emit)
+	})
+	return nil
+}
+
+// save implements resulter: it computes one partition for its side effect.
+func (d *Dataset[T]) save(t *Task, part int) error {
+	err := d.each(t, part, func([]T) error { return nil })
+	if stopped(err) {
+		return nil
+	}
+	return err
+}
+
+// checkpointTo writes the partitions into files and cuts. A file is a row of
+// frames: rows, length and CRC-32C of the payload (uint32 each), payload.
+func (d *Dataset[T]) checkpointTo(ctx context.Context, dir string) error {
+	fail := func(err error) error {
+		return fmt.Errorf("cannot checkpoint %s to %s: %w", d.op.node.Name, dir, err)
+	}
+	dir = filepath.Join(dir, fmt.Sprintf("rdd-%d", d.op.node.ID))
+	c := mustCodec[T]("Checkpoint")
+	saved := newSink(d, "checkpoint", func(w *source.PartWriter, rows []T) error {
+		frame := c.Append(nil, rows)
+		var head [12]byte
+		binary.LittleEndian.PutUint32(head[0:], uint32(len(rows)))
+		binary.LittleEndian.PutUint32(head[4:], uint32(len(frame)))
+		binary.LittleEndian.PutUint32(head[8:], crc32.Checksum(frame, castagnoli))
+		if _, err := w.Write(head[:]); err != nil {
+			return err
+		}
+		_, err := w.Write(frame)
+		w.AddRecords(len(rows))
+		return err
+	})
+	if _, err := saved.writeInner(ctx, dir); err != nil {
+		return fail(err)
+	}
+	d.cutTo("checkpoint", func(t *Task, part int, emit func([]T) error) error {
+		return d.readCheckpoint(t, filepath.Join(dir, source.PartName(part)), emit)
+	})
+	return nil
+}
+
+// readCheckpoint pushes the batches of one file.
+func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) error {
+	bad := func(err error) error { return fmt.Errorf("cannot read checkpoint file %s: %w", path, err) }
+	f, err := d.op.s.fs.Open(path)
+	if err != nil {
+		return bad(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return bad(err)
+	}
+	c, err := d.codec()
+	if err != nil {
+		return err
+	}
+	buf := newTaskBuffer(t, "checkpoint")
+	defer buf.close()
+	rows := takeBatch[T]()
+	defer rows.put()
+	t.input = Input{Path: path}
+	for at := int64(0); at < info.Size(); {
+		prev := t.Timer.Switch(task.PartInputRead)
+		var head [12]byte
+		_, err := io.ReadFull(io.NewSectionReader(f, at, 12), head[:])
+		n := int64(binary.LittleEndian.Uint32(head[4:]))
+		if err == nil && at+12+n > info.Size() {
+			err = io.ErrUnexpectedEOF
+		}
+		if err == nil {
+			err = buf.grow(func(dst []byte) []byte { return append(dst[:0], make([]byte, n)...) })
+		}
+		if err == nil {
+			_, err = f.ReadAt(buf.b[:n], at+12)
+		}
+		if err == nil && crc32.Checksum(buf.b[:n], castagnoli) != binary.LittleEndian.Uint32(head[8:]) {
+			err = errors.New("checksum differs")
+		}
+		t.Timer.Switch(prev)
+		if err != nil {
+			return bad(fmt.Errorf("at byte %d: %w", at, err))
+		}
+		k := int(binary.LittleEndian.Uint32(head[0:]))
+		if rows.rows, _, err = c.Decode(rows.rows[:0], buf.b[:n], k); err != nil {
+			return bad(err)
+		}
+		at += 12 + n
+		t.Metrics[task.InputBytesRead] += 12 + n
+		t.Metrics[task.InputRecordsRead] += int64(k)
+		if err := emit(rows.rows); err != nil {
+			return err
+		}
+	}
+	return nil
+}

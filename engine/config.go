@@ -1,0 +1,35 @@
+package engine
+
+import (
+	"log/slog"
+
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// Config describes a session. The zero value is usable: every zero field
+// means what it says below.
+type Config struct {
+	// Name of the application in events and logs; empty: "execbench".
+	Name string
+	// Cores is the number of workers; 0: what the master key says, else the
+	// processors that the process may use (GOMAXPROCS).
+	Cores int
+	// Memory is the budget of the whole process; 0: half of the machine's
+	// memory. The session keeps its own part (pages, blocks, results) below
+	// it; setting GOMEMLIMIT from Mapped is the host program's to do, since a
+	// library leaves its process alone.
+	Memory units.Bytes
+	// Conf are configuration keys, Spark's, with or without "spark.".
+	Conf map[string]string
+	// Temp is the folder in which the session makes its own; empty:
+	// os.TempDir.
+	Temp string
+	// Logger receives what people should read; nil: nothing.
+	Logger *slog.Logger
+	// Events receive every event of the session, in order.
+	Events []event.Sink
+	// Mapped is told, now and then, how many bytes of pages are mapped
+	// outside the Go heap; nil: nobody.
+	Mapped func(bytes int64)
+}

@@ -1,0 +1,148 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// job is one action on its way to the scheduler.
+type job struct {
+	op     *operator
+	parts  []int32 // nil: all
+	action action
+	name   string
+	// inner marks a job that serves another (sampling, checkpointing): it
+	// does not look for what must be learned.
+	inner bool
+}
+
+// runJob runs an action and hands each partition's encoded result to handle,
+// on the calling goroutine. It blocks until the job ends; cancelling ctx
+// cancels the job, and the error then wraps ctx's cause.
+func (s *Session) runJob(ctx context.Context, j job, handle func(index int, value []byte) error) error {
+	if s.closed.Load() {
+		return fmt.Errorf("cannot run %s: %w", j.name, ErrClosed)
+	}
+	if !j.inner {
+		if err := s.learnLineage(ctx, j.op.node); err != nil {
+			return err
+		}
+		if s.set.LogLineage {
+			s.log.Info("lineage", "action", j.name, "plan", plan.Explain(j.op.node))
+		}
+	}
+	spec := scheduler.JobSpec{
+		Final: j.op.node, Partitions: j.parts, Action: j.name, Site: callSite(),
+		Properties: maps.Clone(properties(ctx)), Payload: j.action.append(nil), Files: s.taskFiles(),
+	}
+	err := s.driver.Run(ctx, spec, handle)
+	if err != nil {
+		return userError(err)
+	}
+	if !j.inner {
+		return s.checkpointLineage(ctx, j.op.node)
+	}
+	return nil
+}
+
+func (s *Session) taskFiles() []task.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mu.files) == 0 {
+		return nil
+	}
+	files := make([]task.File, 0, len(s.mu.files))
+	for _, name := range slices.Sorted(maps.Keys(s.mu.files)) {
+		files = append(files, s.mu.files[name])
+	}
+	return files
+}
+
+// learning is what an operator may use to learn: jobs of its own.
+type learning struct {
+	ctx context.Context
+	s   *Session
+}
+
+// learnLineage lets every operator of the lineage that must learn something
+// before its first job do so, parents first. Below what is cached whole or
+// checkpointed nothing will run, so nothing is learned there.
+func (s *Session) learnLineage(ctx context.Context, n *plan.Node) error {
+	s.learning.Lock()
+	defer s.learning.Unlock()
+	descend := func(n *plan.Node) bool {
+		return n.Checkpointed() == nil && !s.cachedWhole(n)
+	}
+	return ancestors(n, descend, func(n *plan.Node) error {
+		op, ok := s.graph.op(n.ID)
+		if !ok || op.learn == nil {
+			return nil
+		}
+		if _, done := s.learnt(n.ID); done || s.cachedWhole(n) {
+			return nil
+		}
+		return op.learn(&learning{ctx, s})
+	})
+}
+
+func (s *Session) cachedWhole(n *plan.Node) bool {
+	if n.Level() == block.LevelNone {
+		return false
+	}
+	for part := range n.Partitions {
+		if !s.store.Contains(block.Node(n.ID, part)) {
+			return false
+		}
+	}
+	return true
+}
+
+// PanicError is the error of an attempt whose user code panicked.
+type PanicError struct {
+	Value string // what was passed to panic, printed
+	Stack string // of the panicking goroutine
+}
+
+// Error returns the panic's value.
+func (e *PanicError) Error() string { return "panic: " + e.Value }
+
+// TaskError is the end of a job by one of its tasks: the last attempt's.
+type TaskError = scheduler.TaskError
+
+// JobError is the end of a job.
+type JobError = scheduler.JobError
+
+// userError makes what the scheduler says fit for errors.As: a panic in user
+// code is a *PanicError.
+func userError(err error) error {
+	var f *task.Failure
+	if errors.As(err, &f) && f.Kind == task.ExceptionFailure && f.Class == "panic" {
+		return &jobPanic{err, &PanicError{Value: f.Message, Stack: f.Stack}}
+	}
+	return err
+}
+
+// jobPanic is a job's error that also is the panic that caused it.
+type jobPanic struct {
+	error
+	panic *PanicError
+}
+
+func (e *jobPanic) Unwrap() []error { return []error{e.error, e.panic} }
+
+// asFetchFailure finds a fetch failure in an error, however wrapped.
+func asFetchFailure(err error) *task.Failure {
+	var f *task.Failure
+	if errors.As(err, &f) && f.Kind == task.FetchFailed {
+		return f
+	}
+	return nil
+}

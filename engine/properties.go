@@ -1,0 +1,51 @@
+package engine
+
+import (
+	"context"
+	"maps"
+)
+
+// Properties of the jobs submitted under a context: Spark's local
+// properties. A context made from another inherits a snapshot; later changes
+// above do not reach it, and siblings do not see each other.
+
+type propertiesKey struct{}
+
+// Names of properties that the scheduler reads.
+const (
+	PropertyJobGroup    = "spark.jobGroup.id"
+	PropertyDescription = "spark.job.description"
+	PropertyTags        = "spark.job.tags"
+	PropertyPool        = "spark.scheduler.pool"
+)
+
+// WithProperty returns a context whose jobs carry the property. An empty
+// value removes it.
+func WithProperty(ctx context.Context, key, value string) context.Context {
+	props := maps.Clone(properties(ctx))
+	if props == nil {
+		props = map[string]string{}
+	}
+	if value == "" {
+		delete(props, key)
+	} else {
+		props[key] = value
+	}
+	return context.WithValue(ctx, propertiesKey{}, props)
+}
+
+// WithJobGroup returns a context whose jobs belong to group and carry a
+// description for people.
+func WithJobGroup(ctx context.Context, group, description string) context.Context {
+	return WithProperty(WithProperty(ctx, PropertyJobGroup, group), PropertyDescription, description)
+}
+
+// WithPool returns a context whose jobs run in a scheduling pool.
+func WithPool(ctx context.Context, pool string) context.Context {
+	return WithProperty(ctx, PropertyPool, pool)
+}
+
+func properties(ctx context.Context) map[string]string {
+	p, _ := ctx.Value(propertiesKey{}).(map[string]string)
+	return p
+}

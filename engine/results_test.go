@@ -1,0 +1,111 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// ends records how attempts ended.
+type ends struct{ list []event.TaskEnd }
+
+func (e *ends) Emit(ev event.Event) {
+	if te, ok := ev.(*event.TaskEnd); ok {
+		e.list = append(e.list, *te)
+	}
+}
+
+func (e *ends) routes() map[task.Route]int {
+	m := map[task.Route]int{}
+	for _, te := range e.list {
+		m[te.Route]++
+	}
+	return m
+}
+
+// blob makes parts results of n bytes each.
+func blob(s *engine.Session, parts, n int) *engine.Dataset[string] {
+	return engine.FromFunc(s, "blob", parts, func(_ *engine.Task, _ int, emit func([]string) error) error {
+		return emit([]string{strings.Repeat("x", n)})
+	})
+}
+
+// TestRoutes drives the three routes of results, and the driver's running
+// total, through the public API.
+func TestRoutes(t *testing.T) {
+	conf := map[string]string{"task.maxDirectResultSize": "64KiB", "driver.maxResultSize": "1MiB"}
+	run := func(parts, n int) (map[task.Route]int, int, error) {
+		e := &ends{}
+		s := open(t, engine.Config{Conf: conf, Events: []event.Sink{e}})
+		rows, err := blob(s, parts, n).Collect(t.Context())
+		for _, r := range rows {
+			if len(r) != n {
+				t.Errorf("a result came back with %d bytes of %d", len(r), n)
+			}
+		}
+		if err := s.Close(); err != nil { // also flushes the events
+			t.Error(err)
+		}
+		return e.routes(), len(rows), err
+	}
+	t.Run("direct", func(t *testing.T) {
+		routes, n, err := run(3, 1000)
+		check(t, err, n, 3)
+		check(t, nil, routes, map[task.Route]int{task.RouteDirect: 3})
+	})
+	t.Run("stored", func(t *testing.T) {
+		routes, n, err := run(3, 100_000)
+		check(t, err, n, 3)
+		check(t, nil, routes, map[task.Route]int{task.RouteIndirect: 3})
+	})
+	t.Run("dropped at the executor", func(t *testing.T) {
+		routes, _, err := run(1, 1_153_434) // 1.1 × the limit
+		wantLimit(t, err, "1.10 MiB")
+		if routes[task.RouteDropped] != 1 {
+			t.Errorf("routes %v, want one dropped", routes)
+		}
+	})
+	t.Run("running total", func(t *testing.T) {
+		_, _, err := run(2, 629_146) // 2 × 0.6 of the limit
+		wantLimit(t, err, "1.20 MiB")
+	})
+	t.Run("no limit", func(t *testing.T) {
+		s := open(t, engine.Config{Conf: map[string]string{"driver.maxResultSize": "0"}})
+		rows, err := blob(s, 2, 3_000_000).Collect(t.Context())
+		check(t, err, len(rows), 2)
+	})
+	t.Run("map outputs are never limited", func(t *testing.T) {
+		s := open(t, engine.Config{Conf: map[string]string{"driver.maxResultSize": "16KiB"}})
+		n, err := engine.Repartition(engine.Range(s, 100_000, 8), 100).Count(t.Context())
+		check(t, err, n, 100_000)
+	})
+}
+
+func wantLimit(t *testing.T, err error, size string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error above the limit")
+	}
+	for _, s := range []string{size, "1.00 MiB", "driver.maxResultSize"} {
+		if !strings.Contains(err.Error(), s) {
+			t.Errorf("the error does not say %q: %v", s, err)
+		}
+	}
+}
+
+// TestDeepLineage runs a lineage of 100,000 nodes.
+func TestDeepLineage(t *testing.T) {
+	s := open(t, engine.Config{})
+	d := engine.Range(s, 100, 2)
+	for range 100_000 {
+		d = engine.Map(d, func(v int64) int64 { return v + 1 })
+	}
+	sum, _, err := d.Reduce(t.Context(), func(a, b int64) int64 { return a + b })
+	check(t, err, sum, 4950+100*100_000)
+	if plan := engine.Explain(d); len(plan) > 10_000 || !strings.Contains(plan, "more nodes") {
+		t.Errorf("a deep lineage prints %d bytes", len(plan))
+	}
+}

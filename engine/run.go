@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/execbench/execbench/engine/executor"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// decodeTask is the executor's way from a task binary to something to run:
+// it decodes the bytes and finds the operator they name. Decoding happens for
+// every attempt, as in Spark; only the program's functions are shared.
+func (s *Session) decodeTask(c *executor.Context, binary []byte) (executor.Body, error) {
+	b, err := decodeStage(binary)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.resolve(b)
+	if err != nil {
+		return nil, err
+	}
+	t := &Task{attemptContext: c, s: s, stage: st}
+	return t.run, nil
+}
+
+// run computes the attempt's partition: the map side of a shuffle, or an
+// action on a result partition.
+func (t *Task) run(*executor.Context) (executor.Encode, error) {
+	part := int(t.Partition)
+	if t.Kind == task.ShuffleMapTask {
+		status, err := t.stage.op.writers[t.stage.bin.dep](t, part)
+		if err != nil {
+			return nil, t.failure(err)
+		}
+		return func(dst []byte) ([]byte, error) { return task.AppendMapStatus(dst, status), nil }, nil
+	}
+	act := t.stage.bin.action
+	op := t.stage.op
+	if act.kind == actionSample {
+		target, ok := t.s.graph.op(act.node)
+		if !ok {
+			return nil, fmt.Errorf("cannot sample for node %d: there is none", act.node)
+		}
+		op = target
+	}
+	encode, err := op.self.result(t, part, act)
+	if err != nil {
+		return nil, t.failure(err)
+	}
+	return executor.Encode(encode), nil
+}
+
+// failure tells the executor of a map output that could not be read, so that
+// whatever user code made of the error, the attempt fails with that.
+func (t *Task) failure(err error) error {
+	if f := asFetchFailure(err); f != nil {
+		t.SetFetchFailed(f)
+	}
+	return err
+}

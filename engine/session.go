@@ -1,0 +1,488 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shirou/gopsutil/v4/mem"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/conf"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/executor"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/result"
+	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/shuffle"
+	"github.com/execbench/execbench/engine/storage"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// Session is an engine at work: a fixed pool of workers, a memory budget, a
+// folder for what spills, and the scheduler. It is made by Open and ended by
+// Close; its methods may be called from several goroutines.
+type Session struct {
+	*core
+	in    *instance // the program being built; nil outside Build
+	scope *scope    // what Release drops; nil: nothing
+}
+
+// core is what all views of a session share.
+type core struct {
+	set      conf.Settings
+	warnings []conf.Warning
+	cores    int
+	host     string
+	began    time.Time
+	log      *slog.Logger
+	fs       fsys.FS
+	events   event.Sink
+
+	memory   *memory.Manager
+	disk     *storage.Disk
+	store    *storage.Store
+	shuffles *shuffle.Manager
+	driver   *scheduler.Driver
+	executor *executor.Executor
+	sampler  *sampler
+
+	graph        *graph
+	functions    functions
+	accumulators accumulators
+	broadcasts   decodedBroadcasts
+	broadcastMem *memory.Reservation
+	resultMem    *memory.Reservation
+	broadcastID  atomic.Int64
+	writes       atomic.Int64
+
+	mu struct {
+		sync.Mutex
+		readers map[id.Shuffle]shuffleReader // who reads a shuffle
+		learned map[id.Node][]byte
+		files   map[string]task.File
+	}
+	learning sync.Mutex // one walk of a lineage at a time, so that nothing is learned twice
+
+	closing   sync.Once
+	closed    atomic.Bool
+	closedErr error
+}
+
+// shuffleReader is the operator that reads a shuffle, and which of its
+// shuffles it is: the operator knows how the map side is written.
+type shuffleReader struct {
+	op  *operator
+	dep int
+}
+
+// closeGrace is how long Close waits for attempts to notice that they are
+// killed before it gives up and names them.
+const closeGrace = 10 * time.Second
+
+// Open starts a session. It owns nothing of the process: GOMAXPROCS, the
+// memory limit, affinity and signals stay as they are.
+func Open(cfg Config) (*Session, error) {
+	set, warnings, err := conf.Parse(cfg.Conf)
+	if err != nil {
+		return nil, err
+	}
+	c := &core{set: set, warnings: warnings, began: time.Now(), log: cfg.Logger, fs: fsys.OS, graph: newGraph()}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	for _, w := range warnings {
+		c.log.Warn(w.Text, "key", w.Key)
+	}
+	c.mu.readers = map[id.Shuffle]shuffleReader{}
+	c.mu.learned = map[id.Node][]byte{}
+	c.mu.files = map[string]task.File{}
+	c.events = event.Tee(cfg.Events...)
+	if c.host, err = os.Hostname(); err != nil {
+		c.host = "localhost"
+	}
+	c.cores = cmp.Or(cfg.Cores, set.Master.Cores, runtime.GOMAXPROCS(0))
+	budget := cmp.Or(cfg.Memory, set.Memory)
+	if budget == 0 {
+		vm, err := mem.VirtualMemory()
+		if err != nil {
+			return nil, fmt.Errorf("cannot tell the machine's memory (set Memory): %w", err)
+		}
+		budget = units.Bytes(vm.Total / 2)
+	}
+	s := &Session{core: c}
+	if err := s.start(cfg, budget); err != nil {
+		s.stop(0)
+		return nil, err
+	}
+	return s, nil
+}
+
+// start makes the parts from the bottom up. What it made before an error,
+// stop takes down.
+func (s *Session) start(cfg Config, budget units.Bytes) (err error) {
+	set := &s.set
+	s.memory, err = memory.NewManager(memory.Config{
+		Budget: budget, Reserved: set.Reserved, Fraction: set.MemoryFraction, StorageFraction: set.StorageFraction,
+		Cores: s.cores, PageSize: set.PageSize, Mapped: cfg.Mapped,
+	})
+	if err != nil {
+		return err
+	}
+	temp := cmp.Or(cfg.Temp, set.Temp, os.TempDir())
+	if s.disk, err = storage.OpenDisk(temp, s.fs); err != nil {
+		return err
+	}
+	compression, err := codec.CompressionByName(string(set.Compression))
+	if err != nil {
+		return err
+	}
+	pick := func(on bool) codec.Compression {
+		if on {
+			return compression
+		}
+		return nil
+	}
+	s.store, err = storage.NewStore(storage.Config{
+		Executor: id.Driver, Memory: s.memory, Disk: s.disk,
+		Compression: pick(set.RDDCompress), BroadcastCompression: pick(set.BroadcastCompress),
+		ReadBack: units.Bytes(set.ReadBackFraction * float64(s.memory.Total())),
+		OnUpdate: s.blockUpdated, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.shuffles, err = s.newShuffleManager(compression)
+	if err != nil {
+		return err
+	}
+	if s.broadcastMem, err = s.memory.Reserve("broadcast values", 0); err != nil {
+		return err
+	}
+	if s.resultMem, err = s.memory.Reserve("results", 0); err != nil {
+		return err
+	}
+	var broadcastBytes sync.Mutex
+	s.broadcasts.reserve = func(delta int64) error {
+		broadcastBytes.Lock()
+		defer broadcastBytes.Unlock()
+		return s.broadcastMem.Resize(s.broadcastMem.Bytes() + delta)
+	}
+	s.announce(budget, cfg.Name)
+
+	back := &backend{}
+	pools, err := s.pools()
+	if err != nil {
+		return err
+	}
+	s.driver = scheduler.New(scheduler.Config{
+		Executors:   []scheduler.ExecutorSpec{{ID: id.Driver, Host: s.host, Slots: s.cores}},
+		MaxFailures: set.MaxFailures, MaxConsecutiveStageAttempts: set.MaxConsecutiveStageAttempts,
+		MaxStageAttempts: set.MaxStageAttempts, TaskCPUs: set.TaskCPUs,
+		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
+		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
+		Barrier: set.Barrier,
+	}, scheduler.Deps{
+		Now: s.now, Backend: back, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.cachedAt,
+		Blocks: s.store, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,
+	})
+	ecfg := executor.Config{
+		ID: id.Driver, Slots: s.cores, Now: s.now,
+		Limits:      result.Limits{MaxResult: set.MaxResultSize, MaxDirect: set.MaxDirectResultSize, Message: set.MaxMessageSize},
+		LeakIsError: set.LeakedMemoryIsFailure, PinLeakIsError: set.LeakedPinIsFailure,
+		Dir: s.disk.Path("files"),
+	}
+	if set.Reaper.Enabled && set.Reaper.KillTimeout > 0 {
+		ecfg.ReaperTimeout = set.Reaper.KillTimeout
+	}
+	s.executor, err = executor.New(ecfg, executor.Deps{
+		Driver: s.driver, Decode: s.decodeTask, Memory: s.memory, Store: s.store, FS: s.fs, Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	back.executor = s.executor
+	pm := newProcessMemory()
+	s.sampler = startSampler(func() { s.sample(pm) })
+	return nil
+}
+
+// backend is the scheduler's way to the executor, which is made after it.
+type backend struct{ executor *executor.Executor }
+
+func (b *backend) Launch(_ id.Executor, t id.Task, desc []byte) { b.executor.Launch(t, desc) }
+func (b *backend) Kill(t id.Task, interrupt bool, reason string) {
+	b.executor.Kill(t, interrupt, reason)
+}
+
+// Close ends the session: it cancels what runs, joins every goroutine, and
+// removes every file. The error tells what would not end or was not given
+// back. It is safe to call twice.
+func (s *Session) Close() error {
+	s.closing.Do(func() { s.closedErr = s.stop(closeGrace) })
+	return s.closedErr
+}
+
+func (s *Session) stop(grace time.Duration) error {
+	s.closed.Store(true)
+	var errs []error
+	if s.driver != nil {
+		s.driver.CancelAll("session closed")
+	}
+	if s.executor != nil {
+		errs = append(errs, s.executor.Close(grace))
+	}
+	if s.driver != nil {
+		errs = append(errs, s.driver.Close())
+	}
+	if s.sampler != nil {
+		s.sampler.close()
+		s.sampler.now()
+	}
+	if s.events != nil && s.executor != nil {
+		s.events.Emit(&event.ApplicationEnd{At: s.now()})
+	}
+	if s.shuffles != nil {
+		errs = append(errs, s.shuffles.Close())
+	}
+	if s.store != nil {
+		errs = append(errs, s.store.Close())
+	}
+	for _, r := range []*memory.Reservation{s.broadcastMem, s.resultMem} {
+		if r != nil {
+			r.Release()
+		}
+	}
+	if s.memory != nil {
+		errs = append(errs, s.memory.Close())
+	}
+	if s.disk != nil {
+		errs = append(errs, s.disk.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// now is the session's clock: monotonic nanoseconds since Open. It is never
+// 0, which stands for "not yet" in events.
+func (s *core) now() int64 { return int64(time.Since(s.began)) + 1 }
+
+// Parallelism is the number of partitions where the caller names none:
+// default.parallelism, or the number of workers.
+func (s *Session) Parallelism() int { return cmp.Or(s.set.Parallelism, s.cores) }
+
+func (s *Session) parts(n int) int {
+	if n < 1 {
+		return s.Parallelism()
+	}
+	return n
+}
+
+// Cores returns the number of workers.
+func (s *Session) Cores() int { return s.cores }
+
+// Conf returns the configuration as resolved, secrets redacted.
+func (s *Session) Conf() []conf.Entry { return s.set.Resolved() }
+
+// Warnings returns what the configuration asks for in vain.
+func (s *Session) Warnings() []conf.Warning { return s.warnings }
+
+// announce opens the event stream.
+func (s *Session) announce(budget units.Bytes, name string) {
+	at := s.now()
+	who := "unknown"
+	if u, err := user.Current(); err == nil {
+		who = u.Username
+	}
+	wall := s.began.UnixNano() + at
+	s.events.Emit(&event.ApplicationStart{
+		At: at, Wall: wall, Name: cmp.Or(name, s.set.AppName, "execbench"),
+		ID: "local-" + strconv.FormatInt(wall/1e6, 10), User: who, Host: s.host,
+		Cores: int32(s.cores), Memory: int64(budget), Conf: s.set.Map(),
+	})
+	s.events.Emit(&event.ExecutorAdded{At: at, Executor: id.Driver, Host: s.host, Cores: int32(s.cores)})
+	s.events.Emit(&event.BlockManagerAdded{At: at, Executor: id.Driver, Host: s.host, Memory: s.memory.Total()})
+}
+
+// sample puts the memory and the workers' times into the event stream.
+func (s *Session) sample(pm *processMemory) {
+	m := event.MemorySample{At: s.now(), Accounts: s.memory.Accounts()}
+	pm.read(&m)
+	s.events.Emit(&m)
+	for _, w := range s.executor.Workers() {
+		s.events.Emit(&w)
+	}
+	s.executor.Reap(s.now())
+}
+
+func (s *Session) blockUpdated(b block.ID, level block.Level, mem, disk int64) {
+	s.events.Emit(&event.BlockUpdated{At: s.now(), Executor: id.Driver, Block: string(b), Level: level, Memory: mem, Disk: disk})
+}
+
+// Phase marks a stretch of the run for reports; the returned function ends
+// it.
+func (s *Session) Phase(name string, index int) func(err error) {
+	begin := s.now()
+	return func(err error) {
+		p := event.Phase{Begin: begin, End: s.now(), Name: name, Index: int32(index)}
+		if err != nil {
+			p.Error = err.Error()
+		}
+		s.sampler.now()
+		s.events.Emit(&p)
+	}
+}
+
+// CancelJob ends a job; unknown ids are ignored.
+func (s *Session) CancelJob(job id.Job, reason string) { s.driver.CancelJob(job, reason) }
+
+// CancelJobGroup ends the jobs of a group, and with future also those that
+// are submitted later.
+func (s *Session) CancelJobGroup(group, reason string, future bool) {
+	s.driver.CancelGroup(group, reason, future)
+}
+
+// KillTask kills one attempt; it tells whether the attempt was running.
+func (s *Session) KillTask(t id.Task, reason string) bool { return s.driver.KillTask(t, reason) }
+
+// Accounts tells who holds how much of the budget.
+func (s *Session) Accounts() []event.Account { return s.memory.Accounts() }
+
+// Explain prints a lineage.
+func Explain(n interface{ Node() *plan.Node }) string { return plan.Explain(n.Node()) }
+
+func (s *core) nextBroadcast() id.Broadcast { return id.Broadcast(s.broadcastID.Add(1) - 1) }
+
+// makeBinary encodes and stores the task binary of a stage attempt.
+func (s *Session) makeBinary(r scheduler.BinaryRequest) (id.Broadcast, error) {
+	var act action
+	if r.Shuffle == nil {
+		d := decoder{b: r.Payload}
+		if act.decode(&d); d.bad {
+			return 0, fmt.Errorf("cannot decode the action of stage %v", r.StageAttempt)
+		}
+	}
+	data, err := s.binaryFor(r.Node, r.Shuffle, act)
+	if err != nil {
+		return 0, err
+	}
+	b := s.nextBroadcast()
+	if err := s.store.PutBytes(block.Broadcast(b), block.MemoryAndDiskSer, data); err != nil {
+		return 0, fmt.Errorf("cannot store the task binary of stage %v: %w", r.StageAttempt, err)
+	}
+	return b, nil
+}
+
+func (s *Session) dropBinary(b id.Broadcast) { s.store.Remove(block.Broadcast(b)) }
+
+// cachedAt tells the scheduler which partitions of a node are kept.
+func (s *Session) cachedAt(n id.Node, partitions int) [][]task.Location {
+	locs := make([][]task.Location, partitions)
+	here := []task.Location{{Host: s.host, Executor: id.Driver}}
+	for part := range locs {
+		if s.store.Contains(block.Node(n, part)) {
+			locs[part] = here
+		}
+	}
+	return locs
+}
+
+// mergeAccumulators merges an attempt's updates; a merge that fails is
+// logged and changes nothing.
+func (s *Session) mergeAccumulators(updates []task.AccumUpdate) []event.Accumulable {
+	var named []event.Accumulable
+	for i := range updates {
+		u := &updates[i]
+		a := s.accumulators.get(u.ID)
+		if a == nil {
+			s.log.Error("cannot merge an update of an unknown accumulator", "id", u.ID)
+			continue
+		}
+		update, value, err := a.mergeUpdate(u)
+		if err != nil {
+			s.log.Error(err.Error())
+			continue
+		}
+		if u.Name != "" {
+			named = append(named, event.Accumulable{ID: u.ID, Name: u.Name, Update: update, Value: value})
+		}
+	}
+	return named
+}
+
+// pools reads the fair-scheduler allocation file, if one is named.
+func (s *Session) pools() ([]conf.Pool, error) {
+	path := s.set.AllocationFile
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read scheduler.allocation.file: %w", err)
+	}
+	defer f.Close()
+	pools, warnings, err := conf.ReadPools(f)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read scheduler.allocation.file %s: %w", path, err)
+	}
+	for _, w := range warnings {
+		s.log.Warn(w.Text, "key", w.Key)
+	}
+	return pools, nil
+}
+
+// AddFile makes a file readable by tasks under its base name (Task.File). A
+// file added again replaces its older version in tasks launched later.
+func (s *Session) AddFile(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("cannot add file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("cannot add file %s: it is not a regular file", path)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.files[info.Name()] = task.File{Name: info.Name(), Source: path, Timestamp: time.Now().UnixNano()}
+	return nil
+}
+
+// learnt returns what the driver learned for a node.
+func (s *core) learnt(n id.Node) ([]byte, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b, ok := s.mu.learned[n]
+	return b, ok
+}
+
+func (s *core) learn(n id.Node, data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.learned[n] = data
+}
+
+// shuffleReader returns the operator that reads a shuffle.
+func (s *core) shuffleReader(n id.Shuffle) (*operator, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.mu.readers[n]
+	return r.op, r.dep
+}
+
+func (s *core) setReader(n id.Shuffle, op *operator, dep int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.readers[n] = shuffleReader{op, dep}
+}
