@@ -16,13 +16,24 @@ type worker struct {
 	since    int64
 }
 
-// workerTimes holds the last figures of each worker.
-type workerTimes map[worker]event.WorkerTime
+// workerTimes holds what each worker told of itself.
+type workerTimes map[worker]*workerLife
+
+type workerLife struct {
+	last     event.WorkerTime
+	stepping []point
+}
 
 func (w workerTimes) add(e *event.WorkerTime) {
 	k := worker{e.Executor, e.Worker, e.Since}
-	if was, ok := w[k]; !ok || e.At >= was.At {
-		w[k] = *e
+	life := w[k]
+	if life == nil {
+		life = &workerLife{stepping: []point{{e.Since, 0}}}
+		w[k] = life
+	}
+	if e.At >= life.last.At {
+		life.last = *e
+		life.stepping = append(life.stepping, point{e.At, e.Stepping})
 	}
 }
 
@@ -35,16 +46,47 @@ func (w workerTimes) apply(a *Account) {
 	}
 	var stepping int64
 	a.Scheduling = &stepping
-	for _, t := range w {
-		a.WorkerTime += t.At - t.Since
-		stepping += t.Stepping
+	for _, life := range w {
+		a.WorkerTime += life.last.At - life.last.Since
+		stepping += life.last.Stepping
 	}
+}
+
+// scheduling returns the workers' time in the scheduler in a window, nil when
+// their samples do not cover it.
+func (w workerTimes) scheduling(begin, end int64) *int64 {
+	var sum int64
+	known := false
+	for k, life := range w {
+		if k.since >= end || life.last.At <= begin && len(w) > 1 && w.replaced(k) {
+			continue // did not live then
+		}
+		n := between(life.stepping, max(begin, k.since), end)
+		if n == nil {
+			return nil
+		}
+		sum, known = sum+*n, true
+	}
+	if !known {
+		return nil
+	}
+	return &sum
+}
+
+// replaced reports whether a later worker has the same slot.
+func (w workerTimes) replaced(k worker) bool {
+	for o := range w {
+		if o.executor == k.executor && o.slot == k.slot && o.since > k.since {
+			return true
+		}
+	}
+	return false
 }
 
 // busy returns what the workers themselves say they spent inside attempts.
 func (w workerTimes) busy() (ns int64) {
-	for _, t := range w {
-		ns += t.Busy
+	for _, life := range w {
+		ns += life.last.Busy
 	}
 	return ns
 }
@@ -65,14 +107,14 @@ func (a *Account) settle() {
 	a.Idle = a.WorkerTime - a.TaskDecode - a.Run - a.Encode - a.Other
 }
 
-// cpuAt is the process's CPU time at a moment.
-type cpuAt struct{ at, cpu int64 }
+// point is a growing figure's value at a moment.
+type point struct{ at, value int64 }
 
-// cpuBetween returns the CPU time between two moments, on the straight lines
-// through the samples; nil when they do not cover the window.
-func cpuBetween(samples []cpuAt, begin, end int64) *int64 {
-	from, ok1 := cpuOn(samples, begin)
-	to, ok2 := cpuOn(samples, end)
+// between returns how much a figure grew between two moments, on the straight
+// lines through its samples; nil when they do not cover the window.
+func between(samples []point, begin, end int64) *int64 {
+	from, ok1 := valueAt(samples, begin)
+	to, ok2 := valueAt(samples, end)
 	if !ok1 || !ok2 {
 		return nil
 	}
@@ -80,20 +122,20 @@ func cpuBetween(samples []cpuAt, begin, end int64) *int64 {
 	return &n
 }
 
-func cpuOn(samples []cpuAt, at int64) (int64, bool) {
+func valueAt(samples []point, at int64) (int64, bool) {
 	i := sort.Search(len(samples), func(i int) bool { return samples[i].at >= at })
 	if i == len(samples) {
 		return 0, false
 	}
 	b := samples[i]
 	if b.at == at {
-		return b.cpu, true
+		return b.value, true
 	}
 	if i == 0 {
 		return 0, false
 	}
 	a := samples[i-1]
-	return a.cpu + int64(float64(b.cpu-a.cpu)*float64(at-a.at)/float64(b.at-a.at)), true
+	return a.value + int64(float64(b.value-a.value)*float64(at-a.at)/float64(b.at-a.at)), true
 }
 
 // sample takes a memory sample into account; the one with the highest RSS is

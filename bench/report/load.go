@@ -50,7 +50,7 @@ type folding struct {
 	pending  map[id.Stage]*Stage // named by a job and not submitted so far
 	done     map[id.Stage]*bits  // successful indices over all attempts
 	workers  workerTimes
-	cpu      []cpuAt // samples of the process's CPU time
+	cpu      []point // the process's CPU time
 	cores    int32
 	last     int64
 }
@@ -150,7 +150,9 @@ func (f *folding) event(e event.Event) {
 		f.taskEnd(e)
 	case *event.MemorySample:
 		f.m.Memory.sample(e)
-		f.cpu = append(f.cpu, cpuAt{e.At, e.CPU})
+		if e.CPU > 0 { // 0: not told
+			f.cpu = append(f.cpu, point{e.At, e.CPU})
+		}
 		f.at(e.At)
 	case *event.WorkerTime:
 		f.workers.add(e)
@@ -338,13 +340,15 @@ func (f *folding) model() *Model {
 		p := &m.Phases[i]
 		p.Workers, p.WorkerTime = workers, p.Wall()*int64(workers)
 	}
-	m.Session.CPU = cpuBetween(f.cpu, m.Session.Begin, m.Session.End)
+	m.Session.CPU = between(f.cpu, m.Session.Begin, m.Session.End)
 	for i := range m.Phases {
-		m.Phases[i].CPU = cpuBetween(f.cpu, m.Phases[i].Begin, m.Phases[i].End)
+		p := &m.Phases[i]
+		p.CPU = between(f.cpu, p.Begin, p.End)
+		p.Scheduling = f.workers.scheduling(p.Begin, p.End)
 	}
 	if len(f.cpu) > 0 && m.Session.CPU == nil {
 		// No sample lies at the very edges of a session; those next to them do.
-		n := f.cpu[len(f.cpu)-1].cpu - f.cpu[0].cpu
+		n := f.cpu[len(f.cpu)-1].value - f.cpu[0].value
 		m.Session.CPU = &n
 	}
 	var seconds []float64

@@ -161,11 +161,11 @@ type Account struct {
 	Other      int64 `json:"other_ns"`
 	Idle       int64 `json:"idle_ns"`
 	// Scheduling is the part of Idle in which workers carried out the
-	// scheduler's work; known for the session alone, else nil.
+	// scheduler's work, and CPU the process's CPU time in the window. Between
+	// samples both follow the straight line through them; nil when samples
+	// do not cover the window.
 	Scheduling *int64 `json:"scheduling_ns,omitempty"`
-	// CPU is the process's CPU time in the window, between samples by the
-	// straight line through them; nil when samples do not cover the window.
-	CPU *int64 `json:"process_cpu_ns,omitempty"`
+	CPU        *int64 `json:"process_cpu_ns,omitempty"`
 }
 
 // Wall returns the length of the window.

@@ -423,6 +423,27 @@ func TestProcessCPU(t *testing.T) {
 	}
 }
 
+// The scheduler's share of a phase lies on the lines through the workers'
+// samples; a worker that replaced another counts from its beginning.
+func TestSchedulingOfPhases(t *testing.T) {
+	w := func(at int64, slot int32, stepping, since int64) event.Event {
+		return &event.WorkerTime{At: at, Executor: id.Driver, Worker: slot, Stepping: stepping, Since: since}
+	}
+	m := load(t, EventSource([]event.Event{&event.ApplicationStart{Cores: 2},
+		w(100, 0, 10, 0), w(100, 1, 20, 0), w(200, 0, 30, 0), // slot 1 ends here and is replaced
+		w(200, 1, 6, 140), w(300, 0, 30, 0), w(300, 1, 26, 140),
+		&event.Phase{Name: "a", Begin: 0, End: 100}, &event.Phase{Name: "b", Begin: 150, End: 250}, &event.Phase{Name: "c", Begin: 250, End: 301}}), Options{})
+	for i, want := range []int64{30, 10 + 15, -1} {
+		got := m.Phases[i].Scheduling
+		if want < 0 && got != nil || want >= 0 && (got == nil || *got != want) {
+			t.Errorf("phase %s: scheduling %v, want %d", m.Phases[i].Name, got, want)
+		}
+	}
+	if got := *m.Session.Scheduling; got != 30+20+26 {
+		t.Errorf("session: scheduling %d", got)
+	}
+}
+
 func TestOtherBound(t *testing.T) {
 	for other, ok := range map[int64]bool{500: true, 1500: true, 1520: false, 40_000: false} {
 		var events []event.Event

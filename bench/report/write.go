@@ -313,12 +313,16 @@ func (a *Account) plus(b *Account) {
 	a.Encode += b.Encode
 	a.Other += b.Other
 	a.Idle += b.Idle
-	if a.CPU == nil || b.CPU == nil {
-		a.CPU = nil
-		return
+	a.CPU, a.Scheduling = sumOf(a.CPU, b.CPU), sumOf(a.Scheduling, b.Scheduling)
+}
+
+// sumOf adds two figures; unknown and known are unknown together.
+func sumOf(a, b *int64) *int64 {
+	if a == nil || b == nil {
+		return nil
 	}
-	sum := *a.CPU + *b.CPU
-	a.CPU = &sum
+	sum := *a + *b
+	return &sum
 }
 
 // memoryTable shows the sample with the highest RSS: reserved by owner +

@@ -10,8 +10,8 @@ import (
 // Limits of a file's string table. They are part of the format: a reader
 // refuses a table that outgrows them, so a hostile file cannot make it large.
 const (
-	tableStrings   = 4096 // entries
-	tableStringMax = 512  // bytes of one entry; longer strings are written in full each time
+	tableStrings   = 1024 // entries
+	tableStringMax = 256  // bytes of one entry; longer strings are written in full each time
 )
 
 // codec moves the fields of events between structs and bytes. Each event

@@ -48,8 +48,8 @@ import (
 //     event of the same kind before;
 //   - strings: a var v; v = 0 is the empty string, otherwise its low two bits
 //     say: 1 = v>>2 bytes follow, 2 = the same, and the string joins the
-//     table, 3 = entry v>>2 of the table. The table holds at most 4096
-//     entries of at most 512 bytes.
+//     table, 3 = entry v>>2 of the table. The table holds at most 1024
+//     entries of at most 256 bytes.
 //
 // Metrics are a var whose bits say which figures follow, and a zig for each.
 // An empty task's start and end take about 75 bytes together.
