@@ -462,7 +462,7 @@ func TestEmitAfterClose(t *testing.T) {
 }
 
 func TestTee(t *testing.T) {
-	var a, b list2
+	var a, b kept
 	s := Tee(nil, &a, &b, nil)
 	s.Emit(&JobEnd{Job: 1})
 	s.Emit(&JobEnd{Job: 2})
@@ -475,9 +475,9 @@ func TestTee(t *testing.T) {
 	Tee().Emit(&JobEnd{}) // nowhere to go: no panic
 }
 
-type list2 []Event
+type kept []Event
 
-func (l *list2) Emit(e Event) { *l = append(*l, e) }
+func (l *kept) Emit(e Event) { *l = append(*l, e) }
 
 func BenchmarkEmitEmptyTask(b *testing.B) {
 	f, err := Create(filepath.Join(b.TempDir(), "events.bin"))
