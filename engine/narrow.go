@@ -239,3 +239,13 @@ func deriveAs[T, U any](d *Dataset[T], spec nodeSpec, run compute[U]) *Dataset[U
 	spec.deps = []plan.Dep{&plan.NarrowDep{Parent: d.op.node}}
 	return newDataset(d.op.s, spec, run)
 }
+
+// Barrier makes the stage that computes the dataset a barrier stage: all its
+// tasks run at once or none does, they may wait for each other
+// (Task.Barrier, Task.AllGather), and if one fails, all run again. The stage
+// needs as many workers as it has partitions.
+func Barrier[T any](d *Dataset[T]) *Dataset[T] {
+	out := derive(d, "barrier", func(t *Task, part int, emit func([]T) error) error { return d.each(t, part, emit) })
+	out.op.node.Barrier = true
+	return out
+}
