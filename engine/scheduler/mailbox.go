@@ -16,8 +16,7 @@ type mailbox struct {
 
 	mu struct { // a leaf: nothing is called while it is held
 		sync.Mutex
-		queue    []item
-		head     int
+		queue    ring[item]
 		stepping bool
 		closed   bool
 		jobs     id.Job
@@ -39,7 +38,7 @@ type item struct {
 func (m *mailbox) post(it item) {
 	m.mu.Lock()
 	if m.mu.stepping {
-		m.mu.queue = append(m.mu.queue, it)
+		m.mu.queue.push(it)
 		m.mu.Unlock()
 		return
 	}
@@ -51,23 +50,45 @@ func (m *mailbox) post(it item) {
 		if s, ok := it.event.(*statusEvent); ok {
 			m.mu.free = append(m.mu.free, s)
 		}
-		if m.mu.head == len(m.mu.queue) {
+		var more bool
+		if it, more = m.mu.queue.pop(); !more {
 			break
 		}
-		it = m.mu.queue[m.mu.head]
-		m.mu.queue[m.mu.head] = item{}
-		m.mu.head++
-	}
-	m.mu.queue, m.mu.head = m.mu.queue[:0], 0
-	if cap(m.mu.queue) > queueKept {
-		m.mu.queue = nil
 	}
 	m.mu.stepping = false
 	m.mu.Unlock()
 }
 
-// queueKept is the room, in events, that is kept between bursts.
-const queueKept = 1024
+// ring is a queue that uses its room again, so that one which is never quite
+// empty does not grow.
+type ring[T any] struct {
+	items []T // length a power of two
+	head  int
+	count int
+}
+
+func (r *ring[T]) push(x T) {
+	if r.count == len(r.items) {
+		bigger := make([]T, max(16, 2*len(r.items)))
+		for i := range r.count {
+			bigger[i] = r.items[(r.head+i)&(len(r.items)-1)]
+		}
+		r.items, r.head = bigger, 0
+	}
+	r.items[(r.head+r.count)&(len(r.items)-1)] = x
+	r.count++
+}
+
+func (r *ring[T]) pop() (x T, ok bool) {
+	if r.count == 0 {
+		return x, false
+	}
+	var zero T
+	x, r.items[r.head] = r.items[r.head], zero
+	r.head = (r.head + 1) & (len(r.items) - 1)
+	r.count--
+	return x, true
+}
 
 // statusEvent is a status message on its way to the core. It is used again.
 type statusEvent struct {
@@ -199,7 +220,7 @@ type fetches struct {
 
 	mu struct { // a leaf
 		sync.Mutex
-		queue  []FetchResult
+		queue  ring[FetchResult]
 		closed bool
 	}
 	more chan struct{} // has room for one: the queue is not empty, or closed
@@ -210,7 +231,7 @@ func (f *fetches) put(x FetchResult) bool {
 	f.mu.Lock()
 	closed := f.mu.closed
 	if !closed {
-		f.mu.queue = append(f.mu.queue, x)
+		f.mu.queue.push(x)
 	}
 	f.mu.Unlock()
 	f.signal()
@@ -228,15 +249,13 @@ func (f *fetches) signal() {
 func (f *fetches) take() (FetchResult, bool) {
 	for {
 		f.mu.Lock()
-		if len(f.mu.queue) > 0 {
-			x := f.mu.queue[0]
-			f.mu.queue = f.mu.queue[1:]
-			f.mu.Unlock()
+		x, ok := f.mu.queue.pop()
+		closed := f.mu.closed
+		f.mu.Unlock()
+		if ok {
 			f.signal() // whoever waits next looks too
 			return x, true
 		}
-		closed := f.mu.closed
-		f.mu.Unlock()
 		if closed {
 			f.signal()
 			return FetchResult{}, false

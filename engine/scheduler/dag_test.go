@@ -1,0 +1,926 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/task"
+)
+
+const delay = 200 * time.Millisecond
+
+// mapReduce submits job 0 over maps → reducers: stages 0 and 1.
+func mapReduce(h *harness, maps, reducers int) (*plan.ShuffleDep, *plan.Node) {
+	d := h.shuffle(h.node(maps), reducers)
+	return d, h.node(reducers, d)
+}
+
+func TestDAG_001_FourFetchFailuresInARowAbort(t *testing.T) {
+	h := newHarness(t, one(2))
+	_, r := mapReduce(h, 2, 1)
+	h.submit(0, r)
+	for attempt := range int32(4) {
+		h.active(0)
+		for h.tasks[h.order[0]].Stage == 0 {
+			h.ok(h.order[0])
+		}
+		n := h.find(1, 0)
+		if got := h.tasks[n].Attempt; got != attempt {
+			t.Fatalf("attempt %d, want %d", got, attempt)
+		}
+		h.fetchFail(n, 0, 0, "driver")
+		if attempt < 3 {
+			h.active(0)
+			h.after(delay)
+		}
+	}
+	h.failedWith(0, "stage 1", "4 attempts in a row", "spark.stage.maxConsecutiveAttempts")
+	h.empty()
+}
+
+func TestDAG_002_FailuresOfOneAttemptCountOnce(t *testing.T) {
+	h := newHarness(t, one(8))
+	_, r := mapReduce(h, 2, 8)
+	h.submit(0, r)
+	h.ok(0, 1)
+	for i := range int32(8) {
+		h.fetchFail(h.find(1, i), 0, i%2, "driver")
+	}
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 8)
+	if got := len(h.lines("event StageSubmitted")); got != 4 {
+		t.Fatalf("%d stage attempts, want 2 of each stage", got)
+	}
+	h.empty()
+}
+
+func TestDAG_003_LateSuccessOfALostExecutorIsDropped(t *testing.T) {
+	h := newHarness(t, two(1))
+	d, r := mapReduce(h, 2, 1)
+	h.submit(0, r)
+	var onA id.Task
+	for n, x := range h.tasks {
+		if x.Executor == "a" {
+			onA = n
+		}
+	}
+	// The success is on its way when the loss is noticed: the core hears of
+	// the loss first, then of the success of an attempt it gave up.
+	h.do(&ExecutorLost{Executor: "a", Reason: "gone"})
+	before := h.core.outputs.available(d.Shuffle)
+	h.ok(onA)
+	if got := h.core.outputs.available(d.Shuffle); got != before {
+		t.Fatalf("the late success was registered: %d outputs", got)
+	}
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "a", Host: "ha", Slots: 1}})
+	h.finish()
+	h.succeeded(0, 1)
+	// And the rule itself: at or after the epoch of the launch, not before.
+	x := &executor{lostAt: 5}
+	for epoch, lost := range map[int64]bool{4: true, 5: true, 6: false} {
+		if x.lostSince(epoch) != lost {
+			t.Errorf("lost at epoch 5, launched under %d: dropped=%v, want %v", epoch, !lost, lost)
+		}
+	}
+	h.empty()
+}
+
+func TestDAG_004_OldAttemptFinishesTheStage(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(2), 3)
+	b := h.shuffle(h.node(3, a), 1)
+	h.submit(0, h.node(1, b))
+	h.ok(0, 1)
+	p2 := h.find(1, 2)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver")
+	h.after(delay)
+	h.ok(h.find(0, 0))
+	h.ok(h.find(1, 0))
+	h.ok(h.find(1, 1))
+	if len(h.lines("event StageSubmitted 2.")) != 0 {
+		t.Fatal("stage 2 was submitted before partition 2 was there")
+	}
+	for n := range h.tasks {
+		if h.tasks[n].Stage == 1 && h.tasks[n].Index == 2 && n != p2 {
+			h.ok(p2) // the first attempt's copy wins
+			break
+		}
+	}
+	if got := len(h.lines("event StageSubmitted 2.")); got != 1 || !h.core.outputs.complete(1) {
+		t.Fatalf("stage 2 was submitted %d times", got)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestDAG_005_FetchFailureOfAnOldAttemptIsIgnored(t *testing.T) {
+	h := newHarness(t, one(8))
+	d, r := mapReduce(h, 2, 2)
+	h.submit(0, r)
+	h.ok(0, 1)
+	late := h.find(1, 1)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver")
+	h.after(delay)
+	h.ok(h.find(0, 0))
+	epoch := h.core.outputs.epoch
+	h.fetchFail(late, 0, 1, "driver")
+	if h.core.outputs.epoch != epoch || !h.core.outputs.complete(d.Shuffle) {
+		t.Fatal("the late failure unregistered outputs")
+	}
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 2)
+	if n := len(h.lines("event StageSubmitted 1.")); n != 2 {
+		t.Fatalf("%d attempts of stage 1", n)
+	}
+	h.empty()
+}
+
+func TestDAG_006_OutputsLostWhileTheStageRuns(t *testing.T) {
+	h := newHarness(t, two(2))
+	_, r := mapReduce(h, 3, 1)
+	h.submit(0, r)
+	for _, n := range slices.Clone(h.order) {
+		if h.tasks[n].Executor == "a" {
+			h.ok(n)
+		}
+	}
+	h.do(&ExecutorLost{Executor: "a", Reason: "gone"})
+	// Finished tasks whose output is gone are run again in the same set.
+	if len(h.lines("event StageSubmitted 1")) != 0 {
+		t.Fatal("the reduce stage was submitted")
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	if !h.core.outputs.complete(0) {
+		t.Fatal("outputs are missing")
+	}
+	h.empty()
+}
+
+func TestDAG_007_OnlyWhatIsMissingIsRunAgain(t *testing.T) {
+	h := newHarness(t, two(2))
+	d, r := mapReduce(h, 3, 1)
+	h.submit(0, r)
+	h.ok(h.find(0, 0), h.find(0, 1), h.find(0, 2))
+	n := h.find(1, 0)
+	// One output's executor is lost; the reduce task fails to read it.
+	m := h.core.outputs.shuffles[d.Shuffle]
+	lost := m.statuses[0].Location.Executor
+	missing := 0
+	for _, s := range m.statuses {
+		if s.Location.Executor == lost {
+			missing++
+		}
+	}
+	if h.tasks[n].Executor == lost {
+		h.gone(n)
+	}
+	h.do(&ExecutorLost{Executor: lost, Reason: "gone"})
+	if _, ok := h.tasks[n]; ok {
+		h.fetchFail(n, 0, 0, lost)
+		h.after(delay)
+	} else {
+		h.fetchFail(h.find(1, 0), 0, -1, "")
+		h.after(delay)
+	}
+	want := fmt.Sprintf("event StageSubmitted 0.1 ShuffleMapTask, %d tasks", missing)
+	if got := h.lines("event StageSubmitted 0.1"); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+		t.Fatalf("got %q, want %q", got, want)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestDAG_008_ActiveSetHearsOfOldSuccesses(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(1), 4)
+	b := h.shuffle(h.node(4, a), 1)
+	h.submit(0, h.node(1, b))
+	h.ok(0)
+	old2, old3 := h.find(1, 2), h.find(1, 3)
+	h.ok(h.find(1, 0))
+	h.fetchFail(h.find(1, 1), 0, 0, "driver")
+	h.after(delay)
+	h.ok(h.find(0, 0))
+	if got := h.lines("event StageSubmitted 1.1"); len(got) != 1 || !strings.Contains(got[0], "3 tasks") {
+		t.Fatalf("got %q, want an attempt of 3 tasks", got)
+	}
+	new1, new2 := h.find(1, 1), h.find(1, 2)
+	h.ok(old2, old3)
+	h.fail(new2) // not tried again: the partition is there
+	h.ok(new1)
+	if len(h.lines("event StageSubmitted 2.0")) != 1 {
+		t.Fatal("stage 1 did not end")
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestDAG_009_SuccessClearsTheCountOfFailures(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(1), 1)
+	b := h.shuffle(h.node(1, a), 1)
+	h.submit(0, h.node(1, b))
+	h.ok(0)
+	for range 2 {
+		h.fetchFail(h.find(1, 0), 0, 0, "driver")
+		h.after(delay)
+		h.ok(h.find(0, 0))
+	}
+	h.ok(h.find(1, 0))
+	for range 2 {
+		h.fetchFail(h.find(2, 0), 1, 0, "driver")
+		h.after(delay)
+		for len(h.order) > 0 && h.tasks[h.order[0]].Stage < 2 {
+			h.ok(h.order[0])
+		}
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestDAG_010_LimitOfAllAttempts(t *testing.T) {
+	cfg := one(8)
+	cfg.MaxStageAttempts = 5
+	h := newHarness(t, cfg)
+	a := h.shuffle(h.node(1), 1)
+	b := h.shuffle(h.node(1, a), 1)
+	h.submit(0, h.node(1, b))
+	h.ok(0)
+	for range 3 {
+		h.fetchFail(h.find(1, 0), 0, 0, "driver")
+		h.after(delay)
+		h.ok(h.find(0, 0))
+	}
+	h.ok(h.find(1, 0)) // fourth attempt succeeds
+	h.fetchFail(h.find(2, 0), 1, 0, "driver")
+	h.after(delay)
+	h.active(0)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver") // the fifth
+	h.failedWith(0, "attempted 5 times", "spark.stage.maxAttempts")
+	h.diesAll()
+	h.empty()
+}
+
+func TestDAG_011_LostExecutorsDoNotLoop(t *testing.T) {
+	cfg := one(8)
+	cfg.MaxStageAttempts, cfg.MaxConsecutiveStageAttempts = 2, 2
+	h := newHarness(t, cfg)
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "spare", Host: "s", Slots: 1}})
+	_, r := mapReduce(h, 1, 1)
+	h.submit(0, r)
+	for i := 0; ; i++ {
+		if i > 10 {
+			t.Fatal("it loops")
+		}
+		n := h.order[len(h.order)-1]
+		if h.tasks[n].Stage == 0 {
+			h.ok(n)
+			n = h.order[len(h.order)-1]
+			if h.tasks[n].Stage != 1 {
+				t.Fatal("the reduce stage does not run")
+			}
+			// The executor with the output dies while the reduce task runs.
+			loser := h.core.outputs.shuffles[0].statuses[0].Location.Executor
+			if h.tasks[n].Executor == loser {
+				h.gone(n)
+			}
+			h.do(&ExecutorLost{Executor: loser, Reason: "gone"})
+			h.do(&ExecutorAdded{ExecutorSpec{ID: id.Executor(fmt.Sprint("x", i)), Host: "s", Slots: 2}})
+			for _, n := range slices.Clone(h.order) {
+				if h.tasks[n].Stage == 1 {
+					h.fetchFail(n, 0, -1, "")
+				}
+			}
+			h.after(delay)
+		}
+		if _, over := h.ends[0]; over {
+			break
+		}
+	}
+	h.failedWith(0, "attempt")
+	h.diesAll()
+	h.empty()
+}
+
+func TestDAG_012_IndeterminateStageRunsAllAgain(t *testing.T) {
+	h := newHarness(t, one(8))
+	m1 := h.node(2)
+	m1.Determinism = plan.Indeterminate
+	a := h.shuffle(m1, 2)
+	b := h.shuffle(h.node(2, a), 2)
+	h.submit(0, h.node(2, b))
+	h.ok(h.find(0, 0), h.find(0, 1))
+	h.ok(h.find(1, 0), h.find(1, 1))
+	h.clear()
+	h.fetchFail(h.find(2, 0), 1, 0, "driver") // determinate parent: only what is missing
+	h.after(delay)
+	h.fetchFail(h.find(1, 0), 0, 1, "driver") // its input is indeterminate: all
+	h.diesAll()
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 2)
+	for _, want := range []string{"event StageSubmitted 0.1 ShuffleMapTask, 2 tasks", "event StageSubmitted 1.2 ShuffleMapTask, 2 tasks"} {
+		if got := h.lines(want); len(got) != 1 {
+			t.Errorf("no %q in\n%s", want, strings.Join(h.lines("event StageSubmitted"), "\n"))
+		}
+	}
+	h.empty()
+}
+
+func TestDAG_013_ResultsOfARolledBackAttemptAreIgnored(t *testing.T) {
+	h := newHarness(t, one(8))
+	m1 := h.node(2)
+	m1.Determinism = plan.Indeterminate
+	a := h.shuffle(m1, 2)
+	b := h.shuffle(h.node(2, a), 2)
+	h.submit(0, h.node(2, b))
+	h.ok(h.find(0, 0), h.find(0, 1))
+	late := h.find(1, 1)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver")
+	h.after(delay)
+	h.ok(h.find(0, 0), h.find(0, 1))
+	h.ok(late) // before its kill lands
+	if got := h.core.outputs.available(1); got != 0 {
+		t.Fatalf("%d outputs of the rolled back attempt were registered", got)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestDAG_014_ChainOfIndeterminateStages(t *testing.T) {
+	h := newHarness(t, two(8))
+	prev := h.node(2)
+	prev.Determinism = plan.Indeterminate
+	for range 3 {
+		n := h.node(2, h.shuffle(prev, 2))
+		n.Determinism = plan.Indeterminate
+		prev = n
+	}
+	h.submit(0, prev)
+	for s := range id.Stage(3) {
+		h.ok(h.find(s, 0), h.find(s, 1))
+	}
+	h.clear()
+	lost := h.core.outputs.shuffles[2].statuses[0].Location.Executor
+	for _, n := range slices.Clone(h.order) {
+		if h.tasks[n].Executor == lost {
+			h.gone(n)
+		}
+	}
+	h.do(&ExecutorLost{Executor: lost, Reason: "gone"})
+	h.fetchFail(h.find(3, 0), 2, 0, lost)
+	h.diesAll()
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 2)
+	var order []string
+	for _, l := range h.lines("event StageSubmitted") {
+		order = append(order, strings.Join(strings.Fields(l)[2:6], " "))
+	}
+	for i, want := range []string{"0.1 ShuffleMapTask, 2 tasks", "1.1 ShuffleMapTask, 2 tasks", "2.1 ShuffleMapTask, 2 tasks", "3.1 ResultTask, 2 tasks"} {
+		if i >= len(order) || !strings.HasPrefix(order[i], strings.TrimSuffix(want, "s")) {
+			t.Fatalf("got %q, want %q at %d", order, want, i)
+		}
+	}
+	h.empty()
+}
+
+func TestDAG_015_CachedDatasetCutsTheLineage(t *testing.T) {
+	h := newHarness(t, one(2))
+	c := h.node(2, h.node(2, h.shuffle(h.node(2), 2)))
+	c.SetLevel(2)
+	h.cachedAt[c.ID] = [][]task.Location{{{Host: "h", Executor: "driver"}}, {{Host: "h", Executor: "driver"}}}
+	h.submit(0, h.node(2, c))
+	if got := h.lines("launch"); len(got) != 2 || !strings.Contains(got[0], "1.0") || !strings.Contains(got[0], "PROCESS_LOCAL") {
+		t.Fatalf("got %q, want two result tasks near the cache", got)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	if len(h.lines("event StageSubmitted 0")) != 0 {
+		t.Fatal("the shuffle ran")
+	}
+	h.empty()
+}
+
+func TestDAG_016_FinishedShuffleIsUsedAgain(t *testing.T) {
+	h := newHarness(t, one(4))
+	d, r := mapReduce(h, 3, 2)
+	h.submit(0, r)
+	h.finish()
+	h.submit(1, h.node(2, d))
+	if got := h.lines("event StageSubmitted 2"); len(got) != 0 {
+		t.Fatalf("the map stage of job 1 was submitted: %q", got)
+	}
+	h.fetchFail(h.find(3, 0), 0, 1, "driver")
+	h.after(delay)
+	// Skipping used up attempt 0 (spark-semantics §12.7).
+	if got := h.lines("event StageSubmitted 2.1 ShuffleMapTask, 1 tasks"); len(got) != 1 || !strings.Contains(got[0], "job 1") {
+		t.Fatalf("got %q", h.lines("event StageSubmitted"))
+	}
+	h.finish()
+	h.succeeded(1, 2)
+	h.empty()
+}
+
+func TestDAG_017_SharedStageFailsBothJobs(t *testing.T) {
+	cfg := one(8)
+	cfg.MaxFailures = 1
+	h := newHarness(t, cfg)
+	a, b := h.shuffle(h.node(1), 1), h.shuffle(h.node(1), 1)
+	h.submit(0, h.node(1, a))
+	h.submit(1, h.node(1, a, b))
+	h.fail(h.find(0, 0))
+	h.failedWith(0, "boom")
+	h.failedWith(1, "boom")
+	other := h.find(2, 0)
+	if _, ok := h.killed[other]; !ok {
+		t.Fatal("the stage that only job 1 needs was not cancelled")
+	}
+	h.diesAll()
+	h.empty()
+}
+
+func TestDAG_018_SharedStageSurvivesOneJob(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(2), 1)
+	h.submit(0, h.node(1, a), "who", "first")
+	h.submit(1, h.node(1, a), "who", "second")
+	n := h.find(0, 0)
+	if h.tasks[n].Properties["who"] != "first" || h.tasks[n].Job != 0 {
+		t.Fatalf("the first attempt runs for %v", h.tasks[n].Properties)
+	}
+	h.do(&JobCancelled{Job: 0, Reason: "not wanted"})
+	err := h.failedWith(0, "cancelled: not wanted")
+	if !errors.Is(err, ErrCancelled) {
+		t.Fatalf("error %v", err)
+	}
+	if len(h.killed) != 0 {
+		t.Fatalf("killed %v", h.killed)
+	}
+	h.ok(n, h.find(0, 1))
+	r := h.find(2, 0)
+	h.fetchFail(r, 0, 0, "driver")
+	h.after(delay)
+	again := h.find(0, 0)
+	if d := h.tasks[again]; d.Properties["who"] != "second" || d.Job != 1 {
+		t.Fatalf("the new attempt runs for job %d, %v", d.Job, d.Properties)
+	}
+	h.finish()
+	h.succeeded(1, 1)
+	h.empty()
+}
+
+func TestDAG_019_DuplicateSuccessCountsOnce(t *testing.T) {
+	h := newHarness(t, one(8))
+	_, r := mapReduce(h, 1, 2)
+	h.submit(0, r)
+	h.ok(0)
+	h.merged = 0
+	old := h.find(1, 1)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver")
+	h.after(delay)
+	h.ok(h.find(0, 0))
+	h.ok(old)
+	again := h.find(1, 0)
+	var dup id.Task = -1
+	for n, d := range h.tasks {
+		if d.Stage == 1 && d.Index == 1 {
+			dup = n
+		}
+	}
+	if dup < 0 {
+		t.Fatal("no second copy of task 1 was launched")
+	}
+	merged := h.merged
+	h.ok(dup)
+	if h.merged != merged {
+		t.Fatal("the duplicate's accumulators were merged")
+	}
+	h.ok(again)
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestDAG_021_NoPartitions(t *testing.T) {
+	h := newHarness(t, one(1))
+	h.submit(0, h.node(0))
+	h.submitSpec(1, JobSpec{Final: h.node(4), Partitions: []int32{}, Action: "take"})
+	h.do(&JobCancelled{Job: 0})
+	want := []string{
+		`event JobStart 0 "count at x.go:1" stages `, `event JobEnd 0 ""`, "end job 0: <nil>",
+		`event JobStart 1 "take" stages `, `event JobEnd 1 ""`, "end job 1: <nil>",
+	}
+	if !slices.Equal(h.out, want) {
+		t.Fatalf("got %q", h.out)
+	}
+	h.empty()
+}
+
+func TestDAG_022_MapStageJob(t *testing.T) {
+	h := newHarness(t, one(4))
+	d, r := mapReduce(h, 2, 3)
+	h.submitSpec(0, JobSpec{Final: d.Parent, Shuffle: d})
+	h.ok(0, 1)
+	h.succeeded(0, 1)
+	if got := h.totals[0]; !slices.Equal(got, []int64{212, 212, 212}) {
+		t.Fatalf("bytes by reducer %v", got)
+	}
+	h.submitSpec(1, JobSpec{Final: d.Parent, Shuffle: d})
+	h.succeeded(1, 1)
+	if len(h.tasks) != 0 {
+		t.Fatal("tasks were launched")
+	}
+	h.clear()
+	h.submit(2, r)
+	if got := h.lines("launch"); len(got) != 3 {
+		t.Fatalf("got %q, want the result stage's tasks alone", got)
+	}
+	h.finish()
+	h.submitSpec(3, JobSpec{Final: h.node(0), Shuffle: h.shuffle(h.nodes[len(h.nodes)-1], 1)})
+	h.failedWith(3, "at least one partition")
+	h.empty()
+}
+
+func TestDAG_023_MapStageJobsOnAChain(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(2), 2)
+	b := h.shuffle(h.node(2, a), 2)
+	r := h.node(2, b)
+	h.submitSpec(0, JobSpec{Final: a.Parent, Shuffle: a})
+	h.submitSpec(1, JobSpec{Final: b.Parent, Shuffle: b})
+	h.submit(2, r)
+	h.ok(h.find(0, 0), h.find(0, 1))
+	h.succeeded(0, 1)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver")
+	h.after(delay)
+	h.active(1)
+	h.ok(h.find(0, 0))
+	h.ok(h.find(1, 0), h.find(1, 1))
+	h.diesAll()
+	h.succeeded(1, 1)
+	h.fetchFail(h.find(2, 0), 1, 0, "driver")
+	h.after(delay)
+	h.finish()
+	h.succeeded(2, 2)
+	h.empty()
+}
+
+func TestDAG_024_LeftoverCopyDoesNotEndAMapStageJob(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(1), 2)
+	b := h.shuffle(h.node(2, a), 1)
+	h.submitSpec(0, JobSpec{Final: b.Parent, Shuffle: b})
+	h.ok(0)
+	// Task 0 of the stage reads its input in two copies; one fails to.
+	second := launchCopy(h, h.core.stages[1].sets[0], 0)
+	h.ok(h.find(1, 1))
+	h.fetchFail(second, 0, 0, "driver")
+	h.ok(h.find(1, 0))
+	h.active(0)
+	if !h.core.outputs.complete(1) {
+		t.Fatal("the copy's output is not registered")
+	}
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestDAG_025_OriginalWinsAfterItsCopyFailedToFetch(t *testing.T) {
+	h := newHarness(t, one(8))
+	_, r := mapReduce(h, 1, 1)
+	h.submit(0, r)
+	h.ok(0)
+	ts := h.core.stages[1].sets[0]
+	original := h.find(1, 0)
+	h.clear()
+	second := launchCopy(h, ts, 0)
+	h.fetchFail(second, 0, 0, "driver")
+	h.after(delay)
+	h.ok(original)
+	h.succeeded(0, 1)
+	var completed []string
+	for _, l := range h.lines("event StageCompleted") {
+		completed = append(completed, strings.Fields(l)[2])
+	}
+	if !slices.Equal(completed, []string{"1.0", "1.0", "0.1"}) {
+		t.Fatalf("stages completed after the first: %q", completed)
+	}
+	h.diesAll()
+	h.empty()
+}
+
+// launchCopy launches a second attempt and takes its commands down.
+func launchCopy(h *harness, ts *taskSet, pos int32) id.Task {
+	h.t.Helper()
+	h.core.out = h.core.out[:0]
+	if !h.core.launch(ts, pos, h.core.executors[0], task.AnyLocality) {
+		h.t.Fatal("the copy was not launched")
+	}
+	var n id.Task
+	for _, c := range h.core.out {
+		h.note(c)
+		if l, ok := c.(*Launch); ok {
+			n = l.Task
+		}
+	}
+	return n
+}
+
+func TestDAG_026_StageWithNothingLeftIsClosed(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(1), 1)
+	b := h.shuffle(h.node(1, a), 1)
+	h.submit(0, h.node(1, b))
+	h.ok(0)
+	original := h.find(1, 0)
+	second := launchCopy(h, h.core.stages[1].sets[0], 0)
+	h.fetchFail(second, 0, 0, "driver")
+	h.ok(original)
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestDAG_027_LostExecutorLosesItsOutputsOnce(t *testing.T) {
+	h := newHarness(t, two(4))
+	a, b := h.shuffle(h.node(4), 1), h.shuffle(h.node(4), 1)
+	h.submit(0, h.node(1, a, b))
+	for len(h.order) > 0 && h.tasks[h.order[0]].Stage < 2 {
+		h.ok(h.order[0])
+	}
+	reduce := h.find(2, 0)
+	lost := id.Executor("a")
+	if h.tasks[reduce].Executor == lost {
+		lost = "b"
+	}
+	epoch := h.core.outputs.epoch
+	h.do(&ExecutorLost{Executor: lost, Reason: "gone"})
+	for _, s := range []id.Shuffle{0, 1} {
+		for i, status := range h.core.outputs.shuffles[s].statuses {
+			if status != nil && status.Location.Executor == lost {
+				t.Fatalf("output %d of shuffle %d is still there", i, s)
+			}
+		}
+	}
+	after := h.core.outputs.epoch
+	if after <= epoch {
+		t.Fatalf("epoch %d after %d", after, epoch)
+	}
+	available := h.core.outputs.available(0) + h.core.outputs.available(1)
+	h.fetchFail(reduce, 0, 0, lost)
+	if h.core.outputs.epoch != after || h.core.outputs.available(0)+h.core.outputs.available(1) != available {
+		t.Fatal("the later fetch failure unregistered more")
+	}
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestDAG_028_NarrowParentDecidesTheLocation(t *testing.T) {
+	h := newHarness(t, two(2))
+	narrow := h.node(1)
+	narrow.Preferred = func(int) []task.Location { return []task.Location{{Host: "hb"}} }
+	d := h.shuffle(h.node(1), 1)
+	r := h.node(1, d, narrow)
+	h.submit(0, r)
+	h.ok(0)
+	s := h.core.stages[1]
+	prefs, err := h.core.preferred(s, []int32{0})
+	if err != nil || len(prefs[0]) != 1 || prefs[0][0].Host != "hb" {
+		t.Fatalf("prefers %v, %v", prefs, err)
+	}
+	only := h.node(1, d)
+	prefs, _ = h.core.preferred(&stage{node: only, job: s.job}, []int32{0})
+	if prefs[0][0].Host != h.core.outputs.shuffles[0].statuses[0].Location.Host {
+		t.Fatalf("without it, prefers %v", prefs)
+	}
+	h.finish()
+	h.empty()
+}
+
+func TestDAG_030_LocationHookFails(t *testing.T) {
+	h := newHarness(t, one(2))
+	bad := h.node(2)
+	bad.Preferred = func(int) []task.Location { panic("no such file") }
+	h.submit(0, bad)
+	h.failedWith(0, "no such file")
+	h.submit(1, h.node(1))
+	h.finish()
+	h.succeeded(1, 1)
+	h.empty()
+}
+
+func TestDAG_031_SecondJobAfterAnAbort(t *testing.T) {
+	h := newHarness(t, one(2))
+	_, r := mapReduce(h, 1, 1)
+	for j := range id.Job(2) {
+		h.submit(j, r)
+		for i := 0; i < 50; i++ {
+			if _, over := h.ends[j]; over {
+				break
+			}
+			if len(h.order) == 0 {
+				h.after(delay)
+				continue
+			}
+			n := h.order[0]
+			if h.tasks[n].Kind == task.ResultTask {
+				h.fetchFail(n, 0, 0, "driver")
+			} else {
+				h.ok(n)
+			}
+		}
+		h.failedWith(j, "4 attempts in a row")
+	}
+	h.empty()
+}
+
+func TestDAG_035_Diamond(t *testing.T) {
+	h := newHarness(t, one(3))
+	a := h.node(2)
+	b := h.node(10, h.shuffle(a, 10))
+	c := h.node(20, h.shuffle(a, 20))
+	d := h.node(30, h.shuffle(b, 30), h.shuffle(c, 30))
+	h.submit(0, d)
+	for len(h.order) > 0 {
+		n := h.order[0]
+		for _, p := range h.core.stages[h.tasks[n].Stage].parents {
+			if !h.core.outputs.complete(p.dep.Shuffle) {
+				t.Fatalf("%v runs before stage %d is complete", h.tasks[n].TaskAttempt, p.id)
+			}
+		}
+		h.ok(n)
+	}
+	h.succeeded(0, 30)
+	h.empty()
+}
+
+// Rules of spark-semantics §12 without an ID of their own.
+func TestDeepLineages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a hundred thousand nodes")
+	}
+	const deep = 100_000
+	t.Run("narrow", func(t *testing.T) {
+		h := newHarness(t, one(1))
+		n := h.node(1)
+		for range deep {
+			n = h.node(1, n)
+		}
+		h.submit(0, n)
+		h.finish()
+		h.succeeded(0, 1)
+		h.empty()
+	})
+	t.Run("shuffles", func(t *testing.T) {
+		h := newHarness(t, one(1))
+		h.quiet, h.manual = true, true
+		n := h.node(1)
+		for range deep {
+			n = h.node(1, h.shuffle(n, 1))
+		}
+		h.submit(0, n)
+		// The whole chain was cut without recursion; the first stage runs.
+		if got := len(h.core.stages); got != deep+1 {
+			t.Fatalf("%d stages", got)
+		}
+		if len(h.requests) != 1 || h.requests[0].Stage != 0 {
+			t.Fatalf("requests %v", h.requests)
+		}
+		h.do(&JobCancelled{Job: 0})
+		h.manual = false
+		h.makeBinary(h.requests[0], nil)
+		h.empty()
+	})
+}
+
+func TestStageErrorsHaveNoEvents(t *testing.T) {
+	h := newHarness(t, one(1))
+	h.submitSpec(0, JobSpec{Final: h.node(2), Partitions: []int32{2}})
+	h.failedWith(0, "partition 2 is none of the 2")
+	b := h.node(2)
+	b.Barrier = true
+	h.submitSpec(1, JobSpec{Final: b, Partitions: []int32{1}})
+	if err := h.failedWith(1, "one barrier stage"); !errors.Is(err, ErrBarrierPattern) {
+		t.Fatal(err)
+	}
+	if got := h.lines("event"); len(got) != 0 {
+		t.Fatalf("events %q", got)
+	}
+	h.empty()
+}
+
+func TestTaskBinaryThatCannotBeMade(t *testing.T) {
+	h := newHarness(t, one(1))
+	h.manual = true
+	h.submit(0, h.node(1))
+	cause := errors.New("no codec")
+	h.makeBinary(h.requests[0], cause)
+	if err := h.failedWith(0, "no codec"); !errors.Is(err, cause) {
+		t.Fatal(err)
+	}
+	// One that comes too late is dropped.
+	h.submit(1, h.node(1))
+	h.do(&JobCancelled{Job: 1})
+	h.makeBinary(h.requests[1], nil)
+	h.empty()
+}
+
+func TestCancel(t *testing.T) {
+	for name, cancel := range map[string]Event{
+		"group": &GroupCancelled{Group: "g", Reason: "why"},
+		"tag":   &TagCancelled{Tag: "t2", Reason: "why"},
+		"stage": &StageCancelled{Stage: 0, Reason: "why"},
+		"job":   &JobCancelled{Job: 0, Reason: "why"},
+		"all":   &AllCancelled{Reason: "why"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, one(2))
+			h.submit(0, h.node(4), propGroup, "g", propTags, "t1,t2", propInterrupt, "true")
+			h.submit(1, h.node(1), propGroup, "other", propTags, "t3")
+			h.do(cancel)
+			if err := h.failedWith(0, "cancelled: why"); !errors.Is(err, ErrCancelled) {
+				t.Fatal(err)
+			}
+			kills := h.lines("kill")
+			if len(kills) != 2 || !strings.Contains(kills[0], "interrupt=true") || !strings.Contains(kills[0], "why") {
+				t.Fatalf("kills %q", kills)
+			}
+			h.diesAll()
+			h.finish()
+			if name == "all" {
+				h.failedWith(1)
+			} else {
+				h.succeeded(1, 1)
+			}
+			h.empty()
+		})
+	}
+	h := newHarness(t, one(2))
+	h.do(&GroupCancelled{Group: "g", Future: true})
+	h.submit(0, h.node(4), propGroup, "g")
+	if err := h.failedWith(0, "group"); !errors.Is(err, ErrCancelled) || len(h.lines("event")) != 0 {
+		t.Fatal(err, h.out)
+	}
+	h.empty()
+}
+
+// JobEnd comes before the last result on success, after the caller is told on
+// failure (§12.5).
+func TestOrderOfJobEnd(t *testing.T) {
+	cfg := one(1)
+	cfg.MaxFailures = 1
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(2))
+	h.finish()
+	end := slices.Index(h.out, `event JobEnd 0 ""`)
+	last := slices.Index(h.out, "deliver job 0, result 1")
+	if end < 0 || last < end {
+		t.Fatalf("%q", h.out)
+	}
+	h.clear()
+	h.submit(1, h.node(1))
+	h.fail(h.order[0])
+	if n := len(h.out); !strings.HasPrefix(h.out[n-2], "end job 1") || !strings.HasPrefix(h.out[n-1], "event JobEnd 1") {
+		t.Fatalf("%q", h.out)
+	}
+	h.empty()
+}
+
+func TestFetchFailureCostsOneBlockThenTheExecutor(t *testing.T) {
+	h := newHarness(t, one(4))
+	_, r := mapReduce(h, 4, 1)
+	h.submit(0, r)
+	h.ok(0, 1, 2, 3)
+	for attempt, want := range []string{"1 tasks", "4 tasks"} {
+		h.fetchFail(h.find(1, 0), 0, 2, "driver")
+		h.after(delay)
+		got := h.lines(fmt.Sprintf("event StageSubmitted 0.%d", attempt+1))
+		if len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Fatalf("attempt %d of the map stage: %q, want %s", attempt+1, got, want)
+		}
+		for len(h.order) > 0 && h.tasks[h.order[0]].Stage == 0 {
+			h.ok(h.order[0])
+		}
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}

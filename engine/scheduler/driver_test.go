@@ -1,0 +1,535 @@
+package scheduler
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// pool of workers that run descriptions: an executor in small.
+type workers struct {
+	driver *Driver
+	run    func(d *task.Description, w int) (value []byte, f *task.Failure)
+	stored map[block.ID][]byte // results above direct are kept here
+	direct int                 // largest direct result; 0: all are
+	lose   bool                // lose stored results, the first time
+	queue  chan []byte
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	kills  map[id.Task]string
+	events []event.Event
+	names  []string
+	binary atomic.Int64
+	alive  atomic.Int64 // task binaries
+}
+
+func (w *workers) Launch(_ id.Executor, _ id.Task, desc []byte) {
+	w.queue <- append([]byte(nil), desc...)
+}
+
+func (w *workers) Kill(t id.Task, _ bool, reason string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kills[t] = reason
+}
+
+func (w *workers) killed(t id.Task) (string, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r, ok := w.kills[t]
+	return r, ok
+}
+
+func (w *workers) GetBytes(b block.ID) ([]byte, func(), error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	data, ok := w.stored[b]
+	if !ok || w.lose {
+		w.lose = false
+		return nil, nil, errors.New("block is not there")
+	}
+	return data, func() {}, nil
+}
+
+func (w *workers) Remove(b block.ID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.stored[b]
+	delete(w.stored, b)
+	return ok
+}
+
+// Emit keeps names of events in order, with a copy of task ends.
+func (w *workers) Emit(e event.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names = append(w.names, strings.TrimPrefix(fmt.Sprintf("%T", e), "*event."))
+	if end, ok := e.(*event.TaskEnd); ok {
+		c := *end
+		w.events = append(w.events, &c)
+	}
+}
+
+func (w *workers) loop(n int) {
+	defer w.wg.Done()
+	var d task.Description
+	for desc := range w.queue {
+		if err := task.DecodeDescription(desc, &d); err != nil {
+			panic(err)
+		}
+		status := task.Status{Task: d.Task, Executor: d.Executor, State: task.Running, Worker: int32(n)}
+		w.driver.StatusUpdate(task.AppendStatus(nil, &status))
+		value, f := w.run(&d, n)
+		if f != nil {
+			status.State = task.Failed
+			if f.Kind == task.TaskKilled {
+				status.State = task.Killed
+			}
+			status.Result = task.AppendFailure(nil, f)
+		} else {
+			status.State, status.Route = task.Finished, task.RouteDirect
+			status.Result = task.AppendResult(nil, &task.Result{Value: value})
+			status.Size = int64(len(status.Result))
+			if w.direct > 0 && len(value) > w.direct {
+				status.Route, status.Block = task.RouteIndirect, string(block.TaskResult(d.Task))
+				w.mu.Lock()
+				w.stored[block.ID(status.Block)] = status.Result
+				w.mu.Unlock()
+				status.Result = nil
+			}
+		}
+		msg := task.AppendStatus(nil, &status)
+		w.driver.StatusUpdate(msg)
+		clear(msg) // it was valid during the call only
+	}
+}
+
+func startWorkers(t testing.TB, n int, cfg Config, run func(d *task.Description, w int) ([]byte, *task.Failure)) *workers {
+	t.Helper()
+	w := &workers{run: run, stored: map[block.ID][]byte{}, queue: make(chan []byte, 4*n), kills: map[id.Task]string{}}
+	cfg.Executors = []ExecutorSpec{{ID: id.Driver, Host: "h", Slots: n}}
+	began := time.Now()
+	w.driver = New(cfg, Deps{
+		Now:        func() int64 { return int64(time.Since(began)) },
+		Backend:    w,
+		Binary:     func(BinaryRequest) (id.Broadcast, error) { w.alive.Add(1); return id.Broadcast(w.binary.Add(1)), nil },
+		DropBinary: func(id.Broadcast) { w.alive.Add(-1) },
+		Blocks:     w,
+		Events:     w,
+	})
+	w.wg.Add(n)
+	for i := range n {
+		go w.loop(i)
+	}
+	t.Cleanup(func() {
+		if err := w.driver.Close(); err != nil {
+			t.Error(err)
+		}
+		close(w.queue)
+		w.wg.Wait()
+		if err := w.driver.Idle(); err != nil {
+			t.Errorf("left over: %v", err)
+		}
+		if n := w.alive.Load(); n != 0 {
+			t.Errorf("%d task binaries are left", n)
+		}
+		if len(w.stored) != 0 {
+			t.Errorf("%d stored results are left", len(w.stored))
+		}
+	})
+	return w
+}
+
+// small runs a task of either kind.
+func small(d *task.Description, _ int) ([]byte, *task.Failure) {
+	if d.Kind == task.ShuffleMapTask {
+		return task.AppendMapStatus(nil, task.NewMapStatus(task.Location{Host: "h", Executor: d.Executor}, d.Task, []int64{1, 2, 3})), nil
+	}
+	return binary.AppendVarint(nil, int64(d.Partition)), nil
+}
+
+func lineage(parts int) *plan.Node {
+	maps := &plan.Node{ID: 0, Name: "source", Partitions: parts}
+	d := &plan.ShuffleDep{Parent: maps, Reducers: 3}
+	r := &plan.Node{ID: 1, Name: "reduce", Partitions: 3}
+	r.SetDeps(d)
+	return r
+}
+
+func TestDriverRunsJobs(t *testing.T) {
+	w := startWorkers(t, 3, Config{}, small)
+	for range 3 {
+		var got []int
+		err := w.driver.Run(t.Context(), JobSpec{Final: lineage(50), Action: "count"}, func(i int, v []byte) error {
+			if n, _ := binary.Varint(v); int(n) != i {
+				t.Errorf("result %d is %d", i, n)
+			}
+			got = append(got, i) // no lock: on this goroutine alone
+			return nil
+		})
+		slices.Sort(got)
+		if err != nil || !slices.Equal(got, []int{0, 1, 2}) {
+			t.Fatalf("results %v, error %v", got, err)
+		}
+	}
+}
+
+func TestDriverRunsManyJobsAtOnce(t *testing.T) {
+	w := startWorkers(t, 4, Config{}, small)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			source := &plan.Node{Partitions: 100, Name: "source"}
+			seen := map[int]bool{}
+			err := w.driver.Run(t.Context(), JobSpec{Final: source}, func(i int, v []byte) error {
+				if n, _ := binary.Varint(v); int(n) != i || seen[i] {
+					return fmt.Errorf("result %d is %d, seen %v", i, n, seen[i])
+				}
+				seen[i] = true
+				return nil
+			})
+			if err != nil || len(seen) != 100 {
+				t.Errorf("%d results, error %v", len(seen), err)
+			}
+		})
+	}
+	wg.Wait()
+	ends := 0
+	for _, n := range w.names {
+		if n == "TaskEnd" {
+			ends++
+		}
+	}
+	if ends != 800 {
+		t.Errorf("%d TaskEnds, want 800", ends)
+	}
+}
+
+func TestDAG_020_HandlerFails(t *testing.T) {
+	w := startWorkers(t, 2, Config{}, small)
+	cause := errors.New("cannot keep it")
+	for name, handle := range map[string]func(int, []byte) error{
+		"error": func(int, []byte) error { return cause },
+		"panic": func(int, []byte) error { panic(cause) },
+	} {
+		err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 500}}, handle)
+		he, ok := errors.AsType[*HandlerError](err)
+		if !ok || !errors.Is(err, cause) || (he.Stack != "") != (name == "panic") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		n := 0
+		if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 5}}, func(int, []byte) error { n++; return nil }); err != nil || n != 5 {
+			t.Errorf("the next job: %d results, error %v", n, err)
+		}
+	}
+}
+
+func TestContextCancelsTheJob(t *testing.T) {
+	running := make(chan id.Task, 100)
+	release := make(chan struct{})
+	w := startWorkers(t, 2, Config{}, func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		running <- d.Task
+		<-release
+		return nil, &task.Failure{Kind: task.TaskKilled, Message: "killed"}
+	})
+	why := errors.New("the user left")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	go func() {
+		<-running
+		cancel(why)
+	}()
+	err := w.driver.Run(ctx, JobSpec{Final: &plan.Node{Partitions: 10}}, func(int, []byte) error { return nil })
+	if !errors.Is(err, why) {
+		t.Fatalf("got %v", err)
+	}
+	if je, ok := errors.AsType[*JobError](err); !ok || je.Job != 0 {
+		t.Fatalf("got %T", err)
+	}
+	if _, ok := w.killed(0); !ok {
+		t.Fatal("the attempt was not killed")
+	}
+	close(release)
+	if err := w.driver.Run(ctx, JobSpec{Final: &plan.Node{Partitions: 1}}, nil); !errors.Is(err, why) {
+		t.Fatalf("a job under an ended context: %v", err)
+	}
+}
+
+func TestRES_001_StoredResults(t *testing.T) {
+	w := startWorkers(t, 2, Config{}, func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		return []byte(strings.Repeat("x", int(d.Partition))), nil
+	})
+	w.direct = 5
+	got := map[int]int{}
+	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 10}}, func(i int, v []byte) error {
+		got[i] = len(v)
+		return nil
+	})
+	if err != nil || len(got) != 10 || got[9] != 9 || got[2] != 2 {
+		t.Fatalf("got %v, %v", got, err)
+	}
+	fetches := 0
+	for _, n := range w.names {
+		if n == "TaskGettingResult" {
+			fetches++
+		}
+	}
+	if fetches != 4 {
+		t.Errorf("%d fetches announced, want 4", fetches)
+	}
+	for _, e := range w.events {
+		end := e.(*event.TaskEnd)
+		if (end.Route == task.RouteIndirect) != (end.Info.GettingResult != 0) || end.Metrics[task.ResultSize] == 0 {
+			t.Errorf("task %d: route %v, fetched at %d, size %d", end.Info.Task, end.Route, end.Info.GettingResult, end.Metrics[task.ResultSize])
+		}
+	}
+}
+
+func TestRES_002_LostStoredResultIsComputedAgain(t *testing.T) {
+	w := startWorkers(t, 1, Config{MaxFailures: 2}, func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		return []byte("a long result"), nil
+	})
+	w.direct, w.lose = 5, true
+	n := 0
+	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, func(int, []byte) error { n++; return nil })
+	if err != nil || n != 1 || len(w.events) != 2 {
+		t.Fatalf("%d results from %d attempts, error %v", n, len(w.events), err)
+	}
+	first := w.events[0].(*event.TaskEnd)
+	if first.Reason != task.TaskResultLost || first.Info.Failed || first.Info.Killed {
+		t.Errorf("the lost one ended as %v, failed %v, killed %v", first.Reason, first.Info.Failed, first.Info.Killed)
+	}
+	w.mu.Lock()
+	delete(w.stored, block.TaskResult(0)) // the lost one, from this test's own store
+	w.mu.Unlock()
+}
+
+func TestRES_004_EmptyResultsDoNotCount(t *testing.T) {
+	w := startWorkers(t, 2, Config{MaxResult: 1 << 20}, func(*task.Description, int) ([]byte, *task.Failure) { return nil, nil })
+	n := 0
+	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 10_000}}, func(int, []byte) error { n++; return nil })
+	if err != nil || n != 10_000 {
+		t.Fatalf("%d results, %v", n, err)
+	}
+}
+
+func TestRES_005_UnreadableFailure(t *testing.T) {
+	w := startWorkers(t, 1, Config{}, small)
+	w.run = func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		s := task.Status{Task: d.Task, State: task.Failed, Result: []byte("no failure at all")}
+		w.driver.StatusUpdate(task.AppendStatus(nil, &s))
+		return nil, nil
+	}
+	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, func(int, []byte) error { return nil })
+	te, ok := errors.AsType[*TaskError](err)
+	if !ok || te.Failure.Kind != task.UnknownReason {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestDamagedStatusMessageEndsJobs(t *testing.T) {
+	w := startWorkers(t, 1, Config{}, small)
+	w.run = func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		w.driver.StatusUpdate([]byte("damaged"))
+		return nil, &task.Failure{Kind: task.TaskKilled}
+	}
+	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, func(int, []byte) error { return nil })
+	if !errors.Is(err, task.ErrCorrupt) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestDriverQuestions(t *testing.T) {
+	w := startWorkers(t, 2, Config{}, small)
+	var commits, tries atomic.Int64
+	w.run = func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		if d.Kind == task.ShuffleMapTask {
+			return small(d, 0)
+		}
+		statuses, epoch, err := w.driver.MapOutputs(0, d.Epoch)
+		if err != nil || len(statuses) != 50 || slices.Contains(statuses, nil) || epoch < d.Epoch {
+			return nil, &task.Failure{Kind: task.ExceptionFailure, Message: fmt.Sprint(len(statuses), epoch, err)}
+		}
+		tries.Add(1)
+		for range 2 { // asking again changes nothing
+			if w.driver.CanCommit(d.StageAttempt, d.Partition, d.Number) {
+				commits.Add(1)
+			}
+		}
+		if w.driver.CanCommit(d.StageAttempt, d.Partition, d.Number+1) {
+			return nil, &task.Failure{Kind: task.ExceptionFailure, Message: "two may commit"}
+		}
+		return small(d, 0)
+	}
+	if err := w.driver.Run(t.Context(), JobSpec{Final: lineage(50)}, func(int, []byte) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if commits.Load() != 2*tries.Load() || tries.Load() != 3 {
+		t.Errorf("%d commits, %d tries", commits.Load(), tries.Load())
+	}
+	if _, _, err := w.driver.MapOutputs(77, 0); !errors.Is(err, ErrUnknownShuffle) {
+		t.Errorf("unknown shuffle: %v", err)
+	}
+	w.driver.RemoveShuffle(0)
+	if _, _, err := w.driver.MapOutputs(0, 0); !errors.Is(err, ErrUnknownShuffle) {
+		t.Errorf("removed shuffle: %v", err)
+	}
+	if w.driver.KillTask(1<<40, "no") {
+		t.Error("an attempt that never was could be killed")
+	}
+}
+
+func TestDriverBarrier(t *testing.T) {
+	w := startWorkers(t, 4, Config{}, small)
+	w.run = func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		r := task.BarrierRequest{StageAttempt: d.StageAttempt, Task: d.Task, Partition: d.Partition, NumTasks: 4,
+			Method: task.AllGather, Message: fmt.Sprint("from ", d.Partition)}
+		served := make(chan struct{}, 1)
+		served <- struct{}{}
+		r.Requested, r.Serve = served, func() {}
+		all, err := w.driver.Barrier(t.Context(), r)
+		if err == nil && !slices.Equal(all, []string{"from 0", "from 1", "from 2", "from 3"}) {
+			err = fmt.Errorf("got %q", all)
+		}
+		if err == nil {
+			r.Epoch, r.Method = 1, task.Barrier
+			_, err = w.driver.Barrier(t.Context(), r)
+		}
+		if len(strings.Split(d.Properties[propAddresses], ",")) != 4 {
+			err = fmt.Errorf("addresses %q", d.Properties[propAddresses])
+		}
+		if err != nil {
+			return nil, &task.Failure{Kind: task.ExceptionFailure, Message: err.Error()}
+		}
+		return nil, nil
+	}
+	n := 0
+	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 4, Barrier: true}}, func(int, []byte) error { n++; return nil })
+	if err != nil || n != 4 {
+		t.Fatalf("%d results, %v", n, err)
+	}
+}
+
+func TestCloseCancelsAndRefuses(t *testing.T) {
+	running, release := make(chan struct{}, 10), make(chan struct{})
+	w := startWorkers(t, 1, Config{}, func(*task.Description, int) ([]byte, *task.Failure) {
+		running <- struct{}{}
+		<-release
+		return nil, nil
+	})
+	done := make(chan error, 1)
+	go func() {
+		done <- w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 3}}, func(int, []byte) error { return nil })
+	}()
+	<-running
+	for range 2 {
+		if err := w.driver.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Fatalf("the job that ran: %v", err)
+	}
+	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, nil); !errors.Is(err, ErrClosed) {
+		t.Fatalf("a job after Close: %v", err)
+	}
+	close(release)
+}
+
+func TestLastSlotLostFailsJobs(t *testing.T) {
+	running, release := make(chan id.Task, 10), make(chan struct{})
+	w := startWorkers(t, 1, Config{MaxFailures: 4}, func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		running <- d.Task
+		<-release
+		return nil, nil
+	})
+	done := make(chan error, 1)
+	go func() {
+		done <- w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 3}}, func(int, []byte) error { return nil })
+	}()
+	w.driver.SlotLost(<-running, 0)
+	if err := <-done; !errors.Is(err, ErrNoExecutor) {
+		t.Fatalf("got %v", err)
+	}
+	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, nil); !errors.Is(err, ErrNoExecutor) {
+		t.Fatalf("the next job: %v", err)
+	}
+	close(release)
+}
+
+func TestMapStageJobOfTheDriver(t *testing.T) {
+	w := startWorkers(t, 2, Config{}, small)
+	r := lineage(4)
+	d := r.Deps()[0].(*plan.ShuffleDep)
+	got, err := w.driver.RunMapStage(t.Context(), JobSpec{Final: d.Parent, Shuffle: d})
+	if err != nil || !slices.Equal(got, []int64{4, 8, 12}) {
+		t.Fatalf("got %v, %v", got, err)
+	}
+}
+
+// instant is a backend whose attempts end inside Launch.
+type instant struct {
+	d      *Driver
+	status task.Status
+	msg    []byte
+	result []byte
+	desc   task.Description
+	decode task.DescriptionDecoder
+	ended  int
+}
+
+func (b *instant) Launch(_ id.Executor, n id.Task, desc []byte) {
+	if err := b.decode.Decode(desc, &b.desc); err != nil {
+		panic(err)
+	}
+	b.status = task.Status{Task: n, Executor: id.Driver, State: task.Running}
+	b.msg = task.AppendStatus(b.msg[:0], &b.status)
+	b.d.StatusUpdate(b.msg)
+	b.status.State, b.status.Route, b.status.Result, b.status.Size = task.Finished, task.RouteDirect, b.result, int64(len(b.result))
+	b.msg = task.AppendStatus(b.msg[:0], &b.status)
+	b.d.StatusUpdate(b.msg)
+	b.ended++
+}
+
+func (b *instant) Kill(id.Task, bool, string)                {}
+func (b *instant) GetBytes(block.ID) ([]byte, func(), error) { return nil, nil, errors.New("none") }
+func (b *instant) Remove(block.ID) bool                      { return false }
+func (b *instant) Emit(event.Event)                          {}
+
+// BenchmarkEmptyTask measures what the driver's side of an attempt costs:
+// launch, running message, result, events, delivery.
+func BenchmarkEmptyTask(b *testing.B) {
+	b.ReportAllocs()
+	back := &instant{}
+	var m task.Metrics
+	for i := range 8 {
+		m[i] = int64(1000 + i)
+	}
+	back.result = task.AppendResult(nil, &task.Result{Value: []byte{7}, Metrics: m})
+	began := time.Now()
+	back.d = New(Config{Executors: []ExecutorSpec{{ID: id.Driver, Host: "h", Slots: 2}}}, Deps{
+		Now: func() int64 { return int64(time.Since(began)) }, Backend: back,
+		Binary:     func(BinaryRequest) (id.Broadcast, error) { return 1, nil },
+		DropBinary: func(id.Broadcast) {}, Blocks: back, Events: back,
+	})
+	defer back.d.Close()
+	b.ResetTimer()
+	results := 0
+	err := back.d.Run(b.Context(), JobSpec{Final: &plan.Node{Partitions: b.N}, Properties: map[string]string{"a": "b"}},
+		func(int, []byte) error { results++; return nil })
+	if err != nil || results != b.N || back.ended != b.N {
+		b.Fatalf("%d results, %v", results, err)
+	}
+}
