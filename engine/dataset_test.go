@@ -104,7 +104,6 @@ func TestNarrow(t *testing.T) {
 	check(t, nil, ok, false)
 }
 
-
 func TestPersist(t *testing.T) {
 	ctx := t.Context()
 	for _, level := range []block.Level{block.MemoryOnly, block.MemoryAndDisk, block.DiskOnly, block.OffHeap} {

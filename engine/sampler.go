@@ -71,14 +71,15 @@ func newProcessMemory() *processMemory {
 	}}
 }
 
-// read fills the process's part of m: RSS, its peak, the runtime's bytes and
-// the collector's work so far.
+// read fills the process's part of m: RSS, its peak, processor time, the
+// runtime's bytes and the collector's work so far.
 func (p *processMemory) read(m *event.MemorySample) {
 	if p.proc != nil {
 		if info, err := p.proc.MemoryInfo(); err == nil {
 			m.RSS, m.PeakRSS = int64(info.RSS), int64(info.HWM)
 		}
 	}
+	m.CPU = processCPU()
 	metrics.Read(p.samples)
 	m.Runtime = int64(p.samples[0].Value.Uint64() - p.samples[1].Value.Uint64())
 	m.GCCount = int64(p.samples[2].Value.Uint64())

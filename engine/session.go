@@ -217,6 +217,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) (err error) {
 	back.executor = s.executor
 	pm := newProcessMemory()
 	s.sampler = startSampler(func() { s.sample(pm) })
+	s.sampler.now()
 	return nil
 }
 

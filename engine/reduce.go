@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/shuffle"
+	"github.com/execbench/execbench/engine/spill"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// ReduceByKey combines the values of each key with f, which must be
+// associative and commutative. Map tasks combine what they have before they
+// write it. K must be hashable (numbers, strings, byte arrays, and arrays and
+// structs of those).
+func ReduceByKey[K, V any](d *Dataset[Pair[K, V]], f func(a, b V) V, opts ...Option) *Dataset[Pair[K, V]] {
+	return combine(d, "reduceByKey", spill.Reduce(f), opts)
+}
+
+// AggregateByKey combines the values of each key into another type: zero
+// makes an empty state, seq adds a value to a state, comb merges two states.
+// seq and comb must agree on what adding means (as in Spark).
+func AggregateByKey[K, V, C any](d *Dataset[Pair[K, V]], zero func() C, seq func(C, V) C, comb func(a, b C) C, opts ...Option) *Dataset[Pair[K, C]] {
+	return combine(d, "aggregateByKey", spill.Aggregate[V, C]{
+		First: func(v V) C { return seq(zero(), v) }, Add: seq, Merge: comb,
+	}, opts)
+}
+
+// Distinct keeps one of each group of equal records.
+func Distinct[T any](d *Dataset[T], opts ...Option) *Dataset[T] {
+	tagged := Map(d, func(v T) Pair[T, uint8] { return Pair[T, uint8]{Key: v} })
+	return Keys(combine(tagged, "distinct", spill.Reduce(func(a, _ uint8) uint8 { return a }), opts)).named("distinct")
+}
+
+// combine aggregates by key on both sides of a shuffle.
+func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggregate[V, C], opts []Option) *Dataset[Pair[K, C]] {
+	o := options(d.op.s, opts)
+	key := mustKey[K](name)
+	rows := mustCodec[Pair[K, C]](name)
+	dep := shuffleOf(d, o.partitions)
+	dep.Combine = true
+	write := func(t *Task, part int) (*task.MapStatus, error) {
+		env := t.kernelEnv()
+		p, err := byHash[K, C](key, dep.Reducers)(t, part)
+		if err != nil {
+			return nil, err
+		}
+		w, err := shuffle.NewWriter(t.s.shuffles, env, t.target(dep), p, rows)
+		if err != nil {
+			return nil, err
+		}
+		defer w.Close()
+		c, err := spill.NewCombiner(env, "combine", key, agg, w.Add)
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		if err := d.each(t, part, c.Add); err != nil && !stopped(err) {
+			return nil, err
+		}
+		if err := c.Flush(); err != nil {
+			return nil, err
+		}
+		return w.Commit()
+	}
+	merge := spill.Aggregate[C, C]{First: func(c C) C { return c }, Add: agg.Merge, Merge: agg.Merge}
+	return newWide(d.op.s, name, []*plan.ShuffleDep{dep}, plan.Unordered, []mapWriter{write},
+		func(t *Task, part int, emit func([]Pair[K, C]) error) error {
+			a, err := spill.NewAggregator[K](t.kernelEnv(), "aggregation", key, merge)
+			if err != nil {
+				return err
+			}
+			defer a.Close()
+			if err := fetchRows(t, dep, rows, part, a.Add); err != nil {
+				return err
+			}
+			return a.Emit(emit)
+		})
+}
