@@ -1,0 +1,52 @@
+# Every target is one line around a command. "make" alone lists them.
+# run, test, bench, golden, cover and clean need Go and make; lint fetches
+# staticcheck through Go; race needs a C compiler.
+
+SIZE        ?= 200MB
+FUZZTIME    ?= 20s
+BENCH       ?= .
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SOURCES      = $(shell find . -name '*.go' -not -path './.git/*')
+
+.DEFAULT_GOAL := help
+.PHONY: help run test race lint fuzz bench golden cover clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+execbench: $(SOURCES) go.mod go.sum
+	go build -o $@ ./cmd/execbench
+
+run: execbench ## generate data, run the main job, verify it, show where the time went (SIZE=200MB)
+	./execbench run terasort --size $(SIZE)
+
+test: ## all tests, in less than five minutes
+	go test ./...
+
+race: ## all tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 go test -race ./...
+
+lint: ## gofmt, vet, staticcheck, import directions and banned calls
+	@bad=$$(gofmt -l $(SOURCES)); test -z "$$bad" || { echo "not formatted: $$bad"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	go test ./engine/internal/archtest
+
+fuzz: ## every fuzz target for a while (FUZZTIME=20s)
+	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | while read -r file target; do \
+		echo "$$(dirname $$file) $$target"; \
+		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$(dirname $$file)" || exit 1; \
+	done
+
+bench: ## Go benchmarks, with what they allocate (BENCH=regexp)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+golden: ## rewrite the expected output of reports and scripts
+	go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update
+
+cover: ## how much of the code the tests reach
+	go test -coverprofile coverage.out ./... && go tool cover -func coverage.out | tail -1
+
+clean: ## remove what building, running and testing made
+	test ! -x execbench || ./execbench clean
+	rm -rf execbench results coverage.out
