@@ -27,7 +27,9 @@ type rig struct {
 	timer   task.Timer
 }
 
-func newRig(tb testing.TB, budget units.Bytes, c Config) *rig { return newRigOn(tb, budget, c, fsys.OS) }
+func newRig(tb testing.TB, budget units.Bytes, c Config) *rig {
+	return newRigOn(tb, budget, c, fsys.OS)
+}
 
 func newRigOn(tb testing.TB, budget units.Bytes, c Config, fs fsys.FS) *rig {
 	tb.Helper()

@@ -146,12 +146,8 @@ func (s *Sorter[T]) reserve(k int) error {
 	if s.n+k <= s.capacity() {
 		return nil
 	}
-	if s.spare == nil {
-		p, err := s.c.Alloc(writeSize + FrameTarget)
-		if err != nil {
-			return err
-		}
-		s.spare = p
+	if err := s.book(); err != nil {
+		return err
 	}
 	err := s.grow(max(s.n+k, s.n*2))
 	if err != nil && errors.Is(err, memory.ErrNoMemory) { // a little more puts off the spill
@@ -167,6 +163,20 @@ func (s *Sorter[T]) reserve(k int) error {
 		return nil
 	}
 	return s.grow(k)
+}
+
+// book gets the buffers of a spill while there is memory.
+func (s *Sorter[T]) book() (err error) {
+	if s.spare == nil {
+		s.spare, err = s.c.Alloc(writeSize + FrameTarget)
+	}
+	return err
+}
+
+// adopt makes a run that somebody else wrote, in order, one of the sorter's.
+func (s *Sorter[T]) adopt(r *Run) {
+	s.runs = append(s.runs, r)
+	s.written++
 }
 
 func (s *Sorter[T]) capacity() int {
@@ -366,8 +376,7 @@ func (s *Sorter[T]) spill() error {
 	if err != nil {
 		return err
 	}
-	s.runs = append(s.runs, r)
-	s.written++
+	s.adopt(r)
 	s.n = 0
 	s.store.free(s.c)
 	s.env.spilled(r, held-s.c.Used()+pinned)

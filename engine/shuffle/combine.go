@@ -1,0 +1,61 @@
+package shuffle
+
+import (
+	"errors"
+
+	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/spill"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// ByKey sends pairs to reducers by the hash of their keys.
+func ByKey[K, V any](key codec.Key[K], reducers int) Partitioner[codec.Pair[K, V]] {
+	return func(dst []int32, rows []codec.Pair[K, V]) {
+		for i := range rows {
+			dst[i] = codec.Reducer(key.Hash(rows[i].Key), reducers)
+		}
+	}
+}
+
+// CombineWriter writes a map task's pairs by the hash of their keys,
+// aggregated as far as a table of bounded size allows: a reducer may get a
+// key several times from one map task and merges what it gets. Where keys do
+// not repeat, rows pass by the table.
+type CombineWriter[K, V, C any] struct {
+	w *Writer[codec.Pair[K, C]]
+	c *spill.Combiner[K, V, C]
+}
+
+// NewCombineWriter returns the writer of one map task's output. Close frees
+// what it holds, also after Commit.
+func NewCombineWriter[K, V, C any](m *Manager, env spill.Env, to Target, key codec.Key[K], a spill.Aggregate[V, C],
+	pairs codec.Codec[codec.Pair[K, C]]) (*CombineWriter[K, V, C], error) {
+	w, err := NewWriter(m, env, to, ByKey[K, C](key, to.Reducers), pairs)
+	if err != nil {
+		return nil, err
+	}
+	c, err := spill.NewCombiner(env, "shuffle combine", key, a, w.Add)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return &CombineWriter[K, V, C]{w, c}, nil
+}
+
+// Add folds in the pairs of one batch, which it does not keep.
+func (w *CombineWriter[K, V, C]) Add(pairs []codec.Pair[K, V]) error { return w.c.Add(pairs) }
+
+// Commit ends the output and makes it known, as [Writer.Commit] does.
+func (w *CombineWriter[K, V, C]) Commit() (*task.MapStatus, error) {
+	if err := w.c.Flush(); err != nil {
+		return nil, err
+	}
+	if err := w.c.Close(); err != nil { // before the output asks for room
+		return nil, err
+	}
+	return w.w.Commit()
+}
+
+// Close frees what the writer holds. It is safe to call twice.
+func (w *CombineWriter[K, V, C]) Close() error {
+	return errors.Join(w.c.Close(), w.w.Close())
+}

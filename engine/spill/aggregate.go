@@ -1,0 +1,461 @@
+package spill
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"reflect"
+	"unsafe"
+
+	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// Aggregate says how the values of a key become one. The functions must not
+// keep their arguments.
+type Aggregate[V, C any] struct {
+	First func(V) C    // of a key's first value
+	Add   func(C, V) C // one more value
+	Merge func(C, C) C // two partial results of one key
+}
+
+// Reduce is the aggregate of a function that combines two values, which must
+// be associative and commutative.
+func Reduce[V any](f func(a, b V) V) Aggregate[V, V] {
+	return Aggregate[V, V]{First: func(v V) V { return v }, Add: f, Merge: f}
+}
+
+// Aggregator aggregates values by key in as much memory as it gets.
+//
+//  1. Add folds batches into a hash table, a batch's lookups side by side.
+//  2. When the memory manager refuses a larger table, the table is written
+//     to a run, sorted by hash, which it nearly is already, and emptied.
+//  3. Emit hands out the table; or, after spills, writes it out, too, merges
+//     all runs and merges the states of equal keys, which follow each other.
+//     Keys of one hash are told apart by themselves.
+type Aggregator[K, V, C any] struct {
+	impl aggregation[K, V, C]
+	rows codec.Codec[codec.Pair[K, V]] // for AddFrame
+	err  error                         // why there is none
+	buf  []codec.Pair[K, V]
+}
+
+// aggregation hides the form of keys and states.
+type aggregation[K, V, C any] interface {
+	add(pairs []codec.Pair[K, V]) error
+	emit(emit func([]codec.Pair[K, C]) error) error
+	spills() int
+	keys() int
+	close() error
+}
+
+// NewAggregator returns an aggregator. name is its account in memory
+// reports. The error says that C, or K as a key, has no binary form.
+func NewAggregator[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C]) (*Aggregator[K, V, C], error) {
+	impl, err := newAggregation[K](env, name, key, a, nil)
+	if err != nil {
+		return nil, err
+	}
+	g := &Aggregator[K, V, C]{impl: impl}
+	g.rows, g.err = codec.For[codec.Pair[K, V]]()
+	return g, nil
+}
+
+func newAggregation[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C], drain *drain[K, C]) (aggregation[K, V, C], error) {
+	states, err := codec.For[C]()
+	if err != nil {
+		return nil, err
+	}
+	if codec.IsPlain[C]() {
+		return newTable[K, V, C, C](env, name, key, a, drain, nil)
+	}
+	return newTable[K, V, C, uint64](env, name, key, a, drain, &stateArena[V, C]{codec: states, fold: a, one: make([]C, 1)})
+}
+
+func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregate[V, C], d *drain[K, C], states *stateArena[V, C]) (aggregation[K, V, C], error) {
+	if key.Binary.Word {
+		t := &wordSlots[K, V, S]{words: key.Binary.Words}
+		return newAggregating[K, V, C, S, uint64](env, name, a, t, &t.fold, key.Binary.FromWords, codec.HashWord, d, states)
+	}
+	t := &textSlots[K, V, S]{texts: key.Binary.Texts, plain: reflect.TypeFor[K]().Kind() == reflect.String}
+	g, err := newAggregating[K, V, C, S, string](env, name, a, t, &t.fold, key.Binary.FromTexts, codec.HashText, d, states)
+	if err != nil {
+		return nil, err
+	}
+	t.arena = &g.arena
+	return g, nil
+}
+
+// aggregating is an aggregation whose keys have the form W and whose table
+// has states S: C itself if it is plain, else the place of the encoded state.
+type aggregating[K, V, C, S any, W comparable] struct {
+	env    Env
+	agg    Aggregate[V, C]
+	slots  slots[K, V, S, W]
+	fromW  func(dst []K, ws []W)
+	c      *memory.Consumer
+	busy   bool
+	table  *memory.Page
+	arena  bytesArena
+	states *stateArena[V, C] // nil: S is C
+	rowsIn int64             // since the table was last empty
+
+	runs  *Sorter[codec.Pair[W, C]] // what was written out
+	drain *drain[K, C]              // where partial results go instead; nil: to runs
+
+	out     []codec.Pair[K, C]
+	part    []codec.Pair[W, S]
+	rows    []codec.Pair[W, C]
+	ws      []W
+	ks      []K
+	emitted int // slot to go on from; -1 behind the last
+	state   sorterState
+	after   *Run // what was left of the table when it had to be given up
+}
+
+func newAggregating[K, V, C, S any, W comparable](env Env, name string, a Aggregate[V, C], t slots[K, V, S, W], f *fold[V, S],
+	fromW func([]K, []W), hash func(W) uint64, d *drain[K, C], states *stateArena[V, C]) (*aggregating[K, V, C, S, W], error) {
+	rows, err := codec.For[codec.Pair[W, C]]()
+	if err != nil {
+		return nil, err
+	}
+	key, err := codec.KeyOf[W]()
+	if err != nil {
+		return nil, err
+	}
+	g := &aggregating[K, V, C, S, W]{env: env.complete(), agg: a, slots: t, fromW: fromW, states: states, drain: d}
+	g.c = g.env.Memory.Consumer(name, g.give)
+	g.arena = bytesArena{env: &g.env, alloc: g.c.Alloc}
+	g.runs = NewSorter(g.env, name, rows, Order[codec.Pair[W, C]]{
+		Prefixes: func(dst []uint64, rows []codec.Pair[W, C]) {
+			for i := range rows {
+				dst[i] = spread(hash(rows[i].Key))
+			}
+		},
+		Compare: func(x, y *codec.Pair[W, C]) int { return key.Compare(x.Key, y.Key) },
+	})
+	if states == nil { // S is C
+		*f = any(fold[V, C]{a.First, a.Add}).(fold[V, S])
+	} else { // S is uint64
+		states.arena = &g.arena
+		*f = any(fold[V, uint64]{states.first, states.add}).(fold[V, S])
+	}
+	return g, nil
+}
+
+// tableFirst is the size of the first table: room for a batch of new keys.
+const tableFirst = 64 << 10
+
+// add folds pairs in, in pieces that the table has room for.
+func (g *aggregating[K, V, C, S, W]) add(pairs []codec.Pair[K, V]) error {
+	if g.state != adding {
+		return errors.New("cannot add to an aggregator that is being read or closed")
+	}
+	g.busy = true
+	defer func() { g.busy = false }()
+	if g.drain != nil && g.drain.bypass > 0 {
+		return g.pass(pairs)
+	}
+	for len(pairs) > 0 {
+		n := min(len(pairs), tableBatch)
+		if err := g.ensure(n); err != nil {
+			return err
+		}
+		g.slots.add(pairs[:n])
+		g.rowsIn += int64(n)
+		pairs = pairs[n:]
+		if g.states != nil && g.states.err != nil {
+			return g.states.err
+		}
+		if g.arena.over {
+			if err := g.empty(); err != nil {
+				return err
+			}
+		}
+	}
+	return g.env.Check()
+}
+
+// ensure makes room for n new keys.
+func (g *aggregating[K, V, C, S, W]) ensure(n int) error {
+	if g.table != nil && g.slots.room() >= n {
+		return nil
+	}
+	if g.table == nil {
+		if g.drain == nil {
+			if err := g.runs.book(); err != nil {
+				return err
+			}
+		}
+		p, err := g.c.Alloc(tableFirst)
+		for size := 2 * tableFirst; err == nil; size *= 2 {
+			g.slots.reset(p.Data)
+			g.table = p
+			if g.slots.room() >= n {
+				return nil
+			}
+			g.c.Free(p) // states so large that a batch takes more
+			g.table = nil
+			p, err = g.c.Alloc(size)
+		}
+		return err
+	}
+	if g.drain != nil {
+		if full, err := g.drain.full(int64(len(g.table.Data)), g.rowsIn, int64(g.slots.used())); full || err != nil {
+			return errors.Join(err, g.empty())
+		}
+	}
+	size := len(g.table.Data)
+	p, err := g.c.Alloc(2 * size)
+	if err != nil && errors.Is(err, memory.ErrNoMemory) && size >= 4<<20 { // a little more puts off the spill
+		p, err = g.c.Alloc(size + size/4)
+	}
+	if err != nil {
+		if !errors.Is(err, memory.ErrNoMemory) {
+			return err
+		}
+		if err := g.empty(); err != nil {
+			return err
+		}
+		if g.slots.room() >= n {
+			return nil
+		}
+		return err
+	}
+	g.slots.moveTo(p.Data)
+	g.c.Free(g.table)
+	g.table = p
+	return nil
+}
+
+// empty writes the table out and begins anew in the same memory.
+func (g *aggregating[K, V, C, S, W]) empty() error {
+	var err error
+	if g.drain != nil {
+		err = g.drainTable()
+	} else {
+		err = g.spill()
+	}
+	if err != nil {
+		return err
+	}
+	g.arena.free(g.c)
+	g.slots.reset(g.table.Data)
+	g.rowsIn = 0
+	return nil
+}
+
+// spill writes the table to a sorted run.
+func (g *aggregating[K, V, C, S, W]) spill() error {
+	if g.slots.used() == 0 {
+		return nil
+	}
+	defer g.env.Timer.Switch(g.env.Timer.Switch(task.PartSpill))
+	g.slots.arrange()
+	r, err := g.writeRun(0)
+	if err != nil {
+		return err
+	}
+	g.runs.adopt(r)
+	g.env.spilled(r, g.c.Used())
+	return nil
+}
+
+// writeRun writes the table from slot at on.
+func (g *aggregating[K, V, C, S, W]) writeRun(at int) (*Run, error) {
+	w, err := newRun(&g.env, g.runs.spare.Data[FrameTarget:FrameTarget+writeSize])
+	if err != nil {
+		return nil, err
+	}
+	f := framer[codec.Pair[W, C]]{store: &g.runs.store, w: w, buf: g.runs.spare.Data[:0:FrameTarget]}
+	for at >= 0 {
+		at, err = g.readRows(at)
+		if err == nil {
+			err = f.add(g.rows)
+		}
+		if err != nil {
+			w.abort()
+			return nil, err
+		}
+	}
+	if err := f.flush(); err != nil {
+		w.abort()
+		return nil, err
+	}
+	return w.finish()
+}
+
+// readRows fills g.rows from the table, from slot at on. Texts and encoded
+// states become views into the table's memory.
+func (g *aggregating[K, V, C, S, W]) readRows(at int) (next int, err error) {
+	if g.part == nil {
+		g.part = make([]codec.Pair[W, S], 0, tableBatch)
+	}
+	g.part, next = g.slots.read(g.part[:0], at)
+	g.rows = g.rows[:0]
+	for i := range g.part {
+		r := codec.Pair[W, C]{Key: g.part[i].Key}
+		if g.states == nil {
+			r.Value = *(*C)(unsafe.Pointer(&g.part[i].Value)) // S is C
+		} else if r.Value, err = g.states.load(*(*uint64)(unsafe.Pointer(&g.part[i].Value))); err != nil {
+			return 0, err
+		}
+		g.rows = append(g.rows, r)
+	}
+	return next, nil
+}
+
+func (g *aggregating[K, V, C, S, W]) give(int64) (freed int64, err error) {
+	if g.busy || g.state == closed || g.table == nil || g.slots.used() == 0 {
+		return 0, nil
+	}
+	g.busy = true
+	defer func() { g.busy = false }()
+	before := g.c.Used()
+	if g.drain != nil {
+		return 0, nil // what it drains to may be the one who asks
+	}
+	if g.state == reading {
+		err = g.giveReading()
+		return before - g.c.Used(), err
+	}
+	if err := g.spill(); err != nil {
+		return 0, err
+	}
+	g.freeTable()
+	return before - g.c.Used(), nil
+}
+
+func (g *aggregating[K, V, C, S, W]) freeTable() {
+	g.arena.free(g.c)
+	if g.table != nil {
+		g.c.Free(g.table)
+		g.table = nil
+	}
+	g.slots.reset(nil)
+	g.rowsIn = 0
+}
+
+func (g *aggregating[K, V, C, S, W]) spills() int {
+	n, _ := g.runs.Runs()
+	return n
+}
+
+func (g *aggregating[K, V, C, S, W]) keys() int { return g.slots.used() }
+
+func (g *aggregating[K, V, C, S, W]) close() error {
+	if g.state == closed {
+		return nil
+	}
+	g.state = closed
+	err := g.runs.Close()
+	if g.after != nil {
+		err = errors.Join(err, g.after.close())
+	}
+	g.c.Close()
+	return err
+}
+
+// Add folds pairs in; it keeps none of them.
+func (a *Aggregator[K, V, C]) Add(pairs []codec.Pair[K, V]) error { return a.impl.add(pairs) }
+
+// AddFrame folds in a frame of encoded pairs.
+func (a *Aggregator[K, V, C]) AddFrame(data []byte, rows int) error {
+	if a.err != nil {
+		return a.err
+	}
+	for rows > 0 {
+		var err error
+		a.buf, data, err = a.rows.Decode(a.buf[:0], data, min(rows, chunk))
+		if err == nil && len(a.buf) == 0 {
+			err = fmt.Errorf("cannot aggregate %d rows: the frame lacks them: %w", rows, ErrCorrupt)
+		}
+		if err != nil {
+			return err
+		}
+		rows -= len(a.buf)
+		if err := a.impl.add(a.buf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Emit ends adding and pushes every key with its result, once, in an order
+// that depends on the keys' hashes.
+func (a *Aggregator[K, V, C]) Emit(emit func([]codec.Pair[K, C]) error) error {
+	return a.impl.emit(emit)
+}
+
+// Runs returns how many runs were written.
+func (a *Aggregator[K, V, C]) Runs() int { return a.impl.spills() }
+
+// Close frees all memory and files.
+func (a *Aggregator[K, V, C]) Close() error { return a.impl.close() }
+
+// stateArena keeps states that are not plain, encoded, in the table's arena:
+//
+//	capacity u32 │ length u32 │ encoded state
+//
+// A state that outgrows its capacity moves, and leaves a hole until the
+// table is next emptied.
+type stateArena[V, C any] struct {
+	codec codec.Codec[C]
+	fold  Aggregate[V, C]
+	arena *bytesArena
+	buf   []byte
+	one   []C   // of length 1
+	err   error // of decoding what was encoded: the user's codec is wrong
+}
+
+func (s *stateArena[V, C]) first(v V) uint64 { return s.store(s.fold.First(v)) }
+
+func (s *stateArena[V, C]) add(ref uint64, v V) uint64 {
+	c, err := s.load(ref)
+	if err != nil {
+		s.err = err
+		return ref
+	}
+	s.buf = s.codec.Append(s.buf[:0], append(s.one[:0], s.fold.Add(c, v)))
+	b := s.arena.at(ref)
+	if capacity := int(binary.LittleEndian.Uint32(b)); len(s.buf) <= capacity {
+		binary.LittleEndian.PutUint32(b[4:], uint32(len(s.buf)))
+		copy(b[8:], s.buf)
+		return ref
+	}
+	return s.write(len(s.buf) / 2)
+}
+
+func (s *stateArena[V, C]) store(c C) uint64 {
+	s.buf = s.codec.Append(s.buf[:0], append(s.one[:0], c))
+	return s.write(0)
+}
+
+// write puts the encoded state in buf at a new place, with spare bytes to
+// grow into.
+func (s *stateArena[V, C]) write(spare int) uint64 {
+	capacity := len(s.buf) + spare
+	b := s.arena.take(8 + capacity)
+	binary.LittleEndian.PutUint32(b, uint32(capacity))
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(s.buf)))
+	copy(b[8:], s.buf)
+	return uint64(len(s.arena.data)-1)<<32 | uint64(s.arena.used-len(b))
+}
+
+// encoded returns the state's bytes, in place.
+func (s *stateArena[V, C]) encoded(ref uint64) []byte {
+	b := s.arena.at(ref)
+	n := binary.LittleEndian.Uint32(b[4:])
+	return b[8 : 8+n : 8+n]
+}
+
+// load decodes a state; strings are views into the arena.
+func (s *stateArena[V, C]) load(ref uint64) (C, error) {
+	var zero C
+	out, _, err := s.codec.Decode(s.one[:0], s.encoded(ref), 1)
+	if err != nil || len(out) != 1 {
+		return zero, fmt.Errorf("cannot decode a partial result with codec %s: %w", s.codec.Name(), errors.Join(err, ErrCorrupt))
+	}
+	return out[0], nil
+}

@@ -1,0 +1,318 @@
+package spill
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+type pair[K, V any] = codec.Pair[K, V]
+
+func kv[K, V any](k K, v V) pair[K, V] { return pair[K, V]{Key: k, Value: v} }
+
+// aggregated runs an aggregator over pairs in batches of random length and
+// checks that every key comes out once.
+func aggregated[K comparable, V, C any](t *testing.T, b *bench, pairs []pair[K, V], a Aggregate[V, C], own func(pair[K, C]) pair[K, C]) (map[K]C, int) {
+	t.Helper()
+	g, err := NewAggregator(b.env, "aggregator", mustKey[K](t), a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	rng := rand.New(rand.NewPCG(uint64(len(pairs)), 1))
+	for in := pairs; len(in) > 0; {
+		k := min(len(in), 1+rng.IntN(3000))
+		if err := g.Add(in[:k]); err != nil {
+			t.Fatal(err)
+		}
+		in = in[k:]
+	}
+	got := map[K]C{}
+	if err := g.Emit(func(batch []pair[K, C]) error {
+		for _, p := range batch {
+			p = own(p)
+			if _, twice := got[p.Key]; twice {
+				t.Errorf("key %v came out twice", p.Key)
+			}
+			got[p.Key] = p.Value
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return got, g.Runs()
+}
+
+func sums[K comparable](pairs []pair[K, int64]) map[K]int64 {
+	want := map[K]int64{}
+	for _, p := range pairs {
+		want[p.Key] += p.Value
+	}
+	return want
+}
+
+func ownText(p pair[string, int64]) pair[string, int64] {
+	p.Key = strings.Clone(p.Key)
+	return p
+}
+
+var sum = Reduce(func(a, b int64) int64 { return a + b })
+
+// SORT-001, SORT-003: the sums are those of a map, whatever the memory and
+// the length of the keys.
+func TestAggregatorIsAMap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	for _, share := range []units.Bytes{1 * units.MiB, 2 * units.MiB, 64 * units.MiB} {
+		for _, rows := range []int{0, 1, 5000, 100_000} {
+			for _, distinct := range []int{1, 300, 60_000} {
+				t.Run(fmt.Sprintf("memory=%s/rows=%d/distinct=%d", share, rows, distinct), func(t *testing.T) {
+					texts := make([]pair[string, int64], rows)
+					words := make([]pair[int32, int64], rows)
+					wide := make([]pair[wideKey, int64], rows)
+					for i := range texts {
+						n := rng.IntN(distinct)
+						texts[i] = kv[string, int64](strings.Repeat("k", n%23)+fmt.Sprint(n), int64(i))
+						words[i] = kv[int32, int64](int32(n-distinct/2), int64(i))
+						wide[i] = kv[wideKey, int64](wideKey{fmt.Sprint(n % 7), float64(n/7) - 3}, int64(i))
+					}
+					b := newBench(t, share)
+					got, runs := aggregated(t, b, texts, sum, ownText)
+					if !maps.Equal(got, sums(texts)) {
+						t.Errorf("texts: %d keys, want %d", len(got), len(sums(texts)))
+					}
+					if (runs > 0) != (b.metrics[task.SpillCount] > 0) || (runs > 0) != (b.metrics[task.MemoryBytesSpilled] > 0) {
+						t.Errorf("%d runs, metrics %v", runs, b.metrics)
+					}
+					if rows == 100_000 && distinct == 60_000 && (runs > 0) != (share < 64*units.MiB) {
+						t.Errorf("%d runs in %s", runs, share)
+					}
+					if got, _ := aggregated(t, newBench(t, share), words, sum, func(p pair[int32, int64]) pair[int32, int64] { return p }); !maps.Equal(got, sums(words)) {
+						t.Errorf("words: %d keys, want %d", len(got), len(sums(words)))
+					}
+					if got, _ := aggregated(t, newBench(t, share), wide, sum, func(p pair[wideKey, int64]) pair[wideKey, int64] {
+						p.Key.Name = strings.Clone(p.Key.Name)
+						return p
+					}); !maps.Equal(got, sums(wide)) {
+						t.Errorf("wide keys: %d keys, want %d", len(got), len(sums(wide)))
+					}
+				})
+			}
+		}
+	}
+}
+
+type wideKey struct {
+	Name string
+	X    float64
+}
+
+// States that are not plain live encoded in the arena.
+func TestAggregatorKeepsTexts(t *testing.T) {
+	for _, share := range []units.Bytes{1 * units.MiB, 64 * units.MiB} {
+		var pairs []pair[string, string]
+		want := map[string]int{}
+		for i := range 40_000 {
+			k := fmt.Sprint(i * 7919 % 5003)
+			pairs = append(pairs, kv(k, "v"+fmt.Sprint(i)))
+			want[k] += len(fmt.Sprint(i)) + 1
+		}
+		got, runs := aggregated(t, newBench(t, share), pairs, Reduce(func(a, b string) string { return a + b }),
+			func(p pair[string, string]) pair[string, string] {
+				return kv(strings.Clone(p.Key), strings.Clone(p.Value))
+			})
+		if len(got) != len(want) {
+			t.Fatalf("%d keys, want %d", len(got), len(want))
+		}
+		for k, n := range want {
+			if len(got[k]) != n {
+				t.Fatalf("key %s: %q has %d bytes, want %d", k, got[k], len(got[k]), n)
+			}
+		}
+		if (runs > 0) != (share == units.MiB) {
+			t.Errorf("%d runs in %s", runs, share)
+		}
+	}
+}
+
+// SORT-003: keys of equal hash stay apart, in the table and in the merge.
+func TestAggregatorTellsCollidingKeysApart(t *testing.T) {
+	key := mustKey[string](t)
+	b := newBench(t, 64*units.MiB)
+	impl, err := newAggregation(b.env, "aggregator", key, sum, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer impl.close()
+	g := impl.(*aggregating[string, int64, int64, int64, string])
+	// Runs made by hand, of 1000 keys under two hashes, ten copies each.
+	g.runs.order.Prefixes = func(dst []uint64, rows []pair[string, int64]) {
+		for i, r := range rows {
+			dst[i] = uint64(len(r.Key) % 2)
+		}
+	}
+	for range 10 {
+		if err := g.runs.Add(nil); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 1000 {
+			if err := g.runs.Add([]pair[string, int64]{kv(strings.Repeat("x", i%2)+fmt.Sprintf("%04d", i), int64(1))}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := g.runs.spill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counts := map[string]int64{}
+	if err := g.emit(func(batch []pair[string, int64]) error {
+		for _, p := range batch {
+			counts[strings.Clone(p.Key)] += p.Value
+			if p.Value != 10 {
+				t.Errorf("key %s counts %d", p.Key, p.Value)
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(counts) != 1000 {
+		t.Errorf("%d keys, want 1000", len(counts))
+	}
+}
+
+// SORT-002, SORT-004.
+func TestAggregatorGivesMemory(t *testing.T) {
+	b := newBench(t, 64*units.MiB)
+	impl, err := newAggregation(b.env, "aggregator", mustKey[string](t), sum, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer impl.close()
+	g := impl.(*aggregating[string, int64, int64, int64, string])
+	if freed, err := g.give(1); freed != 0 || err != nil {
+		t.Errorf("an empty table gave %d, %v", freed, err)
+	}
+	var pairs []pair[string, int64]
+	for i := range 50_000 {
+		pairs = append(pairs, kv(strings.Repeat("z", i%20)+fmt.Sprint(i), int64(i)))
+	}
+	if err := g.add(pairs); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int64{}
+	calls := 0
+	if err := g.emit(func(batch []pair[string, int64]) error {
+		calls++
+		if calls == 2 {
+			if freed, err := g.give(1); freed <= 0 || err != nil {
+				t.Errorf("the first request freed %d, %v", freed, err)
+			}
+			if freed, err := g.give(1); freed != 0 || err != nil {
+				t.Errorf("the second request freed %d, %v", freed, err)
+			}
+		}
+		for _, p := range batch {
+			got[strings.Clone(p.Key)] += p.Value
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(got, sums(pairs)) {
+		t.Errorf("%d keys, want %d", len(got), len(pairs))
+	}
+}
+
+func TestCombinerPassesOnWhatDoesNotRepeat(t *testing.T) {
+	for _, distinct := range []int{100, 1 << 30} {
+		b := newBench(t, 64*units.MiB)
+		rng := rand.New(rand.NewPCG(1, 9))
+		got, want := map[int64]int64{}, map[int64]int64{}
+		out := 0
+		c, err := NewCombiner(b.env, "combiner", mustKey[int64](t), sum, func(batch []pair[int64, int64]) error {
+			out += len(batch)
+			for _, p := range batch {
+				got[p.Key] += p.Value
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const rows = 200_000
+		batch := make([]pair[int64, int64], 1000)
+		for range rows / len(batch) {
+			for i := range batch {
+				batch[i] = kv[int64, int64](rng.Int64N(int64(distinct)), 1)
+				want[batch[i].Key]++
+			}
+			if err := c.Add(batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%d keys, want %d", len(got), len(want))
+		}
+		if distinct == 100 && out != 100 {
+			t.Errorf("%d rows came out of 100 keys", out)
+		}
+		if held := b.env.Memory.Held(); distinct > 100 && held > 1<<20 {
+			t.Errorf("%d bytes are held though keys do not repeat", held)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func BenchmarkAggregator(b *testing.B) {
+	const batch = 4096
+	for _, distinct := range []int{1000, 100_000} {
+		rng := rand.New(rand.NewPCG(1, 1))
+		zipf := rand.NewZipf(rng, 1.1, 8, uint64(distinct-1))
+		dictionary := make([]string, distinct)
+		for i := range dictionary {
+			dictionary[i] = fmt.Sprintf("w%0*d", 1+rng.IntN(9), i)
+		}
+		const rows = 1 << 20
+		texts := make([]pair[string, int64], rows)
+		words := make([]pair[int64, int64], rows)
+		var page []byte // words as they stand in a text
+		for range texts {
+			page = append(append(page, dictionary[zipf.Uint64()]...), ' ')
+		}
+		for i, w := range strings.Fields(string(page)) {
+			texts[i] = kv[string, int64](w, 1)
+			words[i] = kv[int64, int64](int64(rng.IntN(distinct)), 1)
+		}
+		b.Run(fmt.Sprintf("key=string/distinct=%d", distinct), func(b *testing.B) { benchAggregator(b, texts, batch) })
+		b.Run(fmt.Sprintf("key=int64/distinct=%d", distinct), func(b *testing.B) { benchAggregator(b, words, batch) })
+	}
+}
+
+func benchAggregator[K any](b *testing.B, pairs []pair[K, int64], batch int) {
+	x := newBench(b, 1*units.GiB)
+	g, err := NewAggregator(x.env, "aggregator", mustKey[K](b), sum)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		for in := pairs; len(in) > 0; in = in[min(batch, len(in)):] {
+			if err := g.Add(in[:min(batch, len(in))]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(pairs)), "ns/row")
+}

@@ -1,0 +1,104 @@
+package spill
+
+import "github.com/execbench/execbench/engine/codec"
+
+// drain says where partial results go when a table is full, and when it is.
+type drain[K, C any] struct {
+	emit   func([]codec.Pair[K, C]) error
+	bypass int64 // rows still to be passed on without a look at their keys
+}
+
+const (
+	// combineMax is the largest table of a map task. Beyond the third-level
+	// cache a lookup costs what it costs to send the row on and look it up
+	// in the reducer, whose table is smaller by their number.
+	combineMax = 16 << 20
+	// combineLook is the size of the table at which it is first asked
+	// whether keys repeat: some thousands of them.
+	combineLook = 256 << 10
+	// bypassTimes is for how many times as many rows nobody asks again.
+	bypassTimes = 15
+)
+
+// full reports whether a table that wants to grow should be emptied instead:
+// when it is as large as it may be, or when fewer than one row in four found
+// its key there. In the latter case the rows that follow bypass it.
+func (d *drain[K, C]) full(tableBytes, rows, keys int64) (bool, error) {
+	if tableBytes < combineLook {
+		return false, nil
+	}
+	if keys > rows/4*3 {
+		d.bypass = bypassTimes * rows
+		return true, nil
+	}
+	return tableBytes >= combineMax, nil
+}
+
+// drainTable passes all partial results on.
+func (g *aggregating[K, V, C, S, W]) drainTable() error {
+	if g.table == nil {
+		return nil
+	}
+	for at := 0; at >= 0; {
+		var err error
+		if at, err = g.readRows(at); err != nil {
+			return err
+		}
+		if len(g.rows) > 0 {
+			if err := g.drain.emit(g.convert(g.rows)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// pass makes every pair a partial result of its own.
+func (g *aggregating[K, V, C, S, W]) pass(pairs []codec.Pair[K, V]) error {
+	for len(pairs) > 0 {
+		n := min(len(pairs), tableBatch)
+		if cap(g.out) < n {
+			g.convert(make([]codec.Pair[W, C], tableBatch)) // makes the buffers
+		}
+		out := g.out[:n]
+		for i := range out {
+			out[i] = codec.Pair[K, C]{Key: pairs[i].Key, Value: g.agg.First(pairs[i].Value)}
+		}
+		if err := g.drain.emit(out); err != nil {
+			return err
+		}
+		g.drain.bypass -= int64(n)
+		pairs = pairs[n:]
+	}
+	return g.env.Check()
+}
+
+// Combiner aggregates what it can in a table of bounded size and passes
+// partial results on: a key may come out several times. Where keys do not
+// repeat it stops looking them up for a while.
+type Combiner[K, V, C any] struct{ impl combining[K, V] }
+
+type combining[K, V any] interface {
+	add(pairs []codec.Pair[K, V]) error
+	drainTable() error
+	close() error
+}
+
+// NewCombiner returns a combiner that passes partial results to emit, in
+// batches valid during the call.
+func NewCombiner[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C], emit func([]codec.Pair[K, C]) error) (*Combiner[K, V, C], error) {
+	impl, err := newAggregation[K](env, name, key, a, &drain[K, C]{emit: emit})
+	if err != nil {
+		return nil, err
+	}
+	return &Combiner[K, V, C]{impl.(combining[K, V])}, nil
+}
+
+// Add folds pairs in; it keeps none of them.
+func (c *Combiner[K, V, C]) Add(pairs []codec.Pair[K, V]) error { return c.impl.add(pairs) }
+
+// Flush passes on what is in the table. Only Close may follow.
+func (c *Combiner[K, V, C]) Flush() error { return c.impl.drainTable() }
+
+// Close frees all memory.
+func (c *Combiner[K, V, C]) Close() error { return c.impl.close() }
