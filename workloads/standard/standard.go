@@ -1,0 +1,14 @@
+// Package standard lists the workloads that come with execbench.
+package standard
+
+import (
+	"github.com/execbench/execbench/workloads"
+	"github.com/execbench/execbench/workloads/tasks"
+	"github.com/execbench/execbench/workloads/terasort"
+	"github.com/execbench/execbench/workloads/wordcount"
+)
+
+// All returns them, by name. They are not registered yet.
+func All() []*workloads.Workload {
+	return []*workloads.Workload{tasks.Workload, terasort.Workload, wordcount.Workload}
+}

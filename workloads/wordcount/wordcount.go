@@ -1,0 +1,125 @@
+// Package wordcount counts the words of texts.
+package wordcount
+
+import (
+	"context"
+	"strconv"
+	"unsafe"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/workloads"
+)
+
+// Workload is the wordcount workload. Register it with workloads.Register.
+var Workload = &workloads.Workload{
+	Name:      "wordcount",
+	Summary:   "count how often each word occurs in texts",
+	Stresses:  "processor (scanning, hashing), hash aggregation; shuffle only with many distinct words",
+	Doc:       doc,
+	Params:    params,
+	DataBytes: dataBytes,
+	Generate:  generate,
+	Build:     build,
+	Run:       run,
+	Verify:    verify,
+	VerifyDir: verifyDir,
+}
+
+const doc = `Counts how often each word occurs in texts and writes a line for each word: the
+word, a tab, its count. The lines are in no order.
+
+A word is a longest run of bytes other than space, tab, newline, vertical tab,
+form feed and carriage return, within one file: two files never join a word,
+and any other bytes (NUL, invalid UTF-8) are parts of words.
+
+Every map task cuts its text into words and adds equal ones up before it sends
+them on; every reduce task adds up what it gets for its share of the words.
+
+What it stresses: the processor, by looking at each byte and hashing each word,
+and the hash table of the map side. As many words are equal, little is left to
+shuffle. --vocabulary and --exponent change that: --exponent 0 with a large
+vocabulary makes tables large and shuffles heavy.
+
+--input takes files and folders. Folders are read to any depth, also what
+begins with . or _; symbolic links inside them are left out, as find -type f
+does, while one given by name is followed. Files that end in .gz, .zst or .zstd
+are decompressed. A file that cannot be read ends the run and is named.
+
+Without --input the text is made: ten words a line, drawn by Zipf's law from a
+vocabulary of invented words of about the lengths of English.
+
+Verified against a count of its own, by another scanner and table: every word
+of the input is written once with the right count, and no other. It reads the
+input more than once where memory is too short for all the words.
+
+  execbench run wordcount --size 1GB
+  execbench run wordcount --input /usr/share/doc --output counts
+  execbench run wordcount --vocabulary 1e6 --exponent 0 --memory 128MiB
+  execbench gen wordcount --size 100MB --seed 7 --out text
+  execbench verify wordcount counts --input /usr/share/doc
+`
+
+var params = []workloads.Param{
+	{Name: "size", Kind: workloads.Bytes, Default: "1GB", Min: "1", Data: true,
+		Doc: "bytes of text to generate"},
+	{Name: "seed", Kind: workloads.Int, Default: "0", Data: true,
+		Doc: "another seed gives another text over the same vocabulary"},
+	{Name: "vocabulary", Kind: workloads.Int, Default: "100000", Min: "1", Max: "1000000", Data: true,
+		Doc: "distinct words to draw from; more of them mean more to shuffle"},
+	{Name: "exponent", Kind: workloads.Float, Default: "1", Min: "0", Max: "4", Data: true,
+		Doc: "of Zipf's law: 0 makes all words equally frequent, 1 is like English, 2 leaves few words"},
+	{Name: "partitions", Kind: workloads.Int, Default: "0", Min: "0", Max: "100000",
+		Doc: "output files; 0 means two for each core"},
+}
+
+type count = engine.Pair[string, int64]
+
+func build(s *engine.Session, v workloads.Values, in workloads.Input) (any, error) {
+	if _, err := workloads.InputFiles(in.Paths); err != nil { // an input without files is a mistake
+		return nil, err
+	}
+	parts := int(v.Int("partitions"))
+	if parts == 0 {
+		parts = 2 * s.Cores()
+	}
+	text, err := engine.Chunks(s, in.Paths, " \t\n\v\f\r", 0)
+	if err != nil {
+		return nil, err
+	}
+	words := engine.FlatMap(text, split)
+	counts := engine.ReduceByKey(words, func(a, b int64) int64 { return a + b }, engine.Partitions(parts))
+	return engine.TextSink(counts, format), nil
+}
+
+func run(ctx context.Context, _ *engine.Session, built any, _ workloads.Values, out string) (*workloads.Answer, error) {
+	w, err := built.(*engine.Sink).Write(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	return &workloads.Answer{Dir: out, Records: w.Records, Bytes: w.Bytes}, nil
+}
+
+// between marks the bytes that stand between words.
+var between = [256]bool{' ': true, '\t': true, '\n': true, '\v': true, '\f': true, '\r': true}
+
+// split appends each word of text with a count of one. The words are views
+// into text, which is valid as long as its batch is.
+func split(dst []count, text []byte) []count {
+	for i := 0; i < len(text); {
+		if between[text[i]] {
+			i++
+			continue
+		}
+		start := i
+		for i++; i < len(text) && !between[text[i]]; i++ {
+		}
+		dst = append(dst, count{Key: unsafe.String(&text[start], i-start), Value: 1})
+	}
+	return dst
+}
+
+func format(dst []byte, c count) []byte {
+	dst = append(dst, c.Key...)
+	dst = append(dst, '\t')
+	return strconv.AppendInt(dst, c.Value, 10)
+}
