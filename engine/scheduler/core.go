@@ -29,6 +29,7 @@ type Core struct {
 	groups    map[string]bool // cancelled with their future jobs
 	locations map[id.Node][][]task.Location
 	submits   []*stage // a stack: stages to submit before this step ends
+	asked     int      // task binaries asked for and not made
 
 	// Task sets and attempts (taskset.go, offer.go, pool.go).
 	executors []*executor
@@ -36,10 +37,12 @@ type Core struct {
 	sets      []*taskSet // in order of creation, while any attempt of them lives
 	attempts  attempts
 	free      []*attempt
-	offers    bool // slots are to be offered before this step ends
-	queue     []*taskSet
-	order     []int
-	random    *rand.Rand
+	// offers: slots are to be offered before this step ends, or if a task
+	// binary is being made, when it is, so that its stage is not passed over.
+	offers bool
+	queue  []*taskSet
+	order  []int
+	random *rand.Rand
 
 	outputs  outputs
 	commits  commits
@@ -160,7 +163,7 @@ func (c *Core) settle() {
 			c.submits[len(c.submits)-1] = nil
 			c.submits = c.submits[:len(c.submits)-1]
 			c.submit(s)
-		case c.offers:
+		case c.offers && c.asked == 0:
 			c.offers = false
 			c.offer()
 		default:

@@ -144,11 +144,13 @@ func (c *Core) submitTasks(s *stage) {
 	if s.dep == nil {
 		req.Payload = j.spec.Payload
 	}
+	c.asked++
 	c.command(&MakeBinary{Request: req})
 }
 
 // binaryMade goes on where submitTasks left off.
 func (c *Core) binaryMade(e *BinaryMade) {
+	c.asked--
 	s := c.stages[e.Stage.Stage]
 	if s == nil || s.making == nil || s.making.attempt != e.Stage {
 		if e.Err == nil {

@@ -185,7 +185,9 @@ func (c *Core) newAttempt(ts *taskSet, pos int32, x *executor, at task.Locality)
 func (c *Core) unlink(a *attempt) {
 	ts := a.set
 	for p := &ts.running[a.pos]; ; p = &(*p).next {
-		invariant.Check(*p != nil, "attempt %d is not in its task set", a.info.Task)
+		if *p == nil {
+			invariant.Violated("attempt %d is not in its task set", a.info.Task)
+		}
 		if *p == a {
 			*p = a.next
 			break

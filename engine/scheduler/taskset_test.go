@@ -1,0 +1,1025 @@
+package scheduler
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/execbench/execbench/engine/conf"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/result"
+	"github.com/execbench/execbench/engine/task"
+)
+
+func TestTSM_001_FourFailuresOfOneTaskAbort(t *testing.T) {
+	h := newHarness(t, one(4))
+	h.submit(0, h.node(4))
+	for i := range int32(4) {
+		h.fail(h.find(0, i)) // one each: no abort
+	}
+	h.active(0)
+	for range 2 {
+		h.fail(h.find(0, 2))
+		h.active(0)
+	}
+	last := h.find(0, 2)
+	h.fail(last)
+	err := h.failedWith(0, "task 2 in stage 0.0 failed 4 times", "boom", keyMaxFailures)
+	te, ok := errors.AsType[*TaskError](err)
+	if !ok || te.Task != last || te.Failures != 4 || te.Number != 3 || te.Partition != 2 || te.Failure.Message != "boom" {
+		t.Fatalf("got %+v", te)
+	}
+	h.diesAll()
+	h.empty()
+}
+
+func TestTSM_002_SuccessKillsOtherCopies(t *testing.T) {
+	h := newHarness(t, one(4))
+	h.submit(0, h.node(2))
+	for range 3 {
+		h.fail(h.find(0, 0))
+	}
+	first := h.find(0, 0)
+	second := launchCopy(h, h.core.sets[0], 0)
+	h.ok(first)
+	if got := h.lines("kill"); len(got) != 1 || got[0] != fmt.Sprintf("kill %d interrupt=true: another attempt succeeded", second) {
+		t.Fatalf("kills %q", got)
+	}
+	h.dies(second)
+	h.active(0)
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestTSM_003_LoserThatFinishedIsKilled(t *testing.T) {
+	cfg := one(4)
+	cfg.MaxResult = 100
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(2))
+	first, second := h.find(0, 0), launchCopy(h, h.core.sets[0], 0)
+	ts := h.core.sets[0]
+	h.stored(second, 60, task.RouteIndirect) // counted, its fetch is under way
+	h.ok(first)
+	counted := ts.total.Sum()
+	h.do(&ResultFetched{Task: second, Result: task.Result{Value: make([]byte, 60)}})
+	if got := ts.total.Sum(); got != counted-60 {
+		t.Fatalf("total %d after %d: not refunded", got, counted)
+	}
+	if e := h.infos[second]; e.Reason != task.TaskKilled || !e.Info.Killed {
+		t.Fatalf("the loser ended as %v", e.Reason)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestTSM_004_LostExecutor(t *testing.T) {
+	for _, blamed := range []bool{false, true} {
+		cfg := two(1)
+		cfg.MaxFailures = 1
+		h := newHarness(t, cfg)
+		h.submit(0, h.node(2))
+		for _, n := range slices.Clone(h.order) {
+			h.running(n)
+			if h.tasks[n].Executor == "a" {
+				h.gone(n)
+			}
+		}
+		h.do(&ExecutorLost{Executor: "a", Reason: "gone", CausedByApp: blamed})
+		if blamed {
+			h.failedWith(0, "executor a is lost")
+			h.diesAll()
+		} else {
+			h.active(0)
+			h.finish()
+			h.succeeded(0, 2)
+		}
+		h.empty()
+	}
+}
+
+func TestTSM_005_LaunchingAttemptsAreNotToBlame(t *testing.T) {
+	cfg := two(1)
+	cfg.MaxFailures = 1
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(2))
+	for _, n := range slices.Clone(h.order) {
+		if h.tasks[n].Executor == "a" {
+			h.gone(n) // never reported as running
+		}
+	}
+	h.do(&ExecutorLost{Executor: "a", Reason: "gone", CausedByApp: true})
+	h.active(0)
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestTSM_006_DrainingSetForgetsALostAttempt(t *testing.T) {
+	h := newHarness(t, two(2))
+	d := h.shuffle(h.node(2), 1)
+	b := h.shuffle(h.node(2, d), 1)
+	h.submit(0, h.node(1, b))
+	h.ok(0, 1)
+	left, fails := h.find(1, 1), h.find(1, 0)
+	h.fetchFail(fails, 0, 0, h.core.outputs.shuffles[0].statuses[0].Location.Executor)
+	ts := h.core.stages[1].sets[0]
+	if !ts.draining || ts.live != 1 {
+		t.Fatalf("draining %v, live %d", ts.draining, ts.live)
+	}
+	x := h.tasks[left].Executor
+	h.gone(left)
+	h.clear()
+	h.do(&ExecutorLost{Executor: x, Reason: "gone"})
+	if ts.live != 0 || len(h.core.sets) != 0 || len(h.lines("launch")) != 0 {
+		t.Fatalf("live %d, sets %d, %q", ts.live, len(h.core.sets), h.lines("launch"))
+	}
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestTSM_007_WinnersExecutorDies(t *testing.T) {
+	for _, dies := range []string{"loser", "winner"} {
+		h := newHarness(t, two(4))
+		_, r := mapReduce(h, 3, 1)
+		h.submit(0, r)
+		ts := h.core.sets[0]
+		winner := h.find(0, 2)
+		if h.tasks[winner].Executor != "a" { // executor 0 takes the copy
+			h.core.executors[0], h.core.executors[1] = h.core.executors[1], h.core.executors[0]
+		}
+		// The copy goes to the other executor.
+		h.core.executors[0], h.core.executors[1] = h.core.executors[1], h.core.executors[0]
+		loser := launchCopy(h, ts, 2)
+		on := map[string]id.Executor{"winner": h.tasks[winner].Executor, "loser": h.tasks[loser].Executor}
+		if on["winner"] == on["loser"] {
+			t.Fatal("both copies are on one executor")
+		}
+		h.ok(winner)
+		h.dies(loser)
+		for _, n := range slices.Clone(h.order) {
+			if h.tasks[n].Executor == on[dies] {
+				h.gone(n)
+			}
+		}
+		h.clear()
+		h.do(&ExecutorLost{Executor: on[dies], Reason: "gone"})
+		again := false
+		for _, l := range h.lines("launch") {
+			again = again || strings.Contains(l, ": 2.2 of 0.0")
+		}
+		if again != (dies == "winner") {
+			t.Fatalf("the %s's executor died: task 2 launched again: %v\n%q", dies, again, h.lines("launch"))
+		}
+		h.finish()
+		h.succeeded(0, 1)
+		h.empty()
+	}
+}
+
+func TestTSM_008_FailuresThatNoRetryMends(t *testing.T) {
+	h := newHarness(t, one(1))
+	h.submit(0, h.node(1))
+	n := h.order[0]
+	h.failWith(n, &task.Failure{Kind: task.ExceptionFailure, NoRetry: true, Message: "output exists"})
+	h.failedWith(0, "no retry can mend", "output exists")
+	if h.infos[n].Reason != task.ExceptionFailure {
+		t.Fatal("no TaskEnd")
+	}
+	h.empty()
+}
+
+func TestTSM_009_SuccessResetsTheCount(t *testing.T) {
+	h := newHarness(t, one(4))
+	h.submit(0, h.node(2))
+	for range 3 {
+		h.fail(h.find(0, 0))
+	}
+	h.ok(launchCopy(h, h.core.sets[0], 0))
+	for _, n := range slices.Clone(h.order) {
+		if h.tasks[n].Index == 0 {
+			h.fail(n)
+		}
+	}
+	h.active(0)
+	if got := h.core.sets[0].fails[0]; got != 0 {
+		t.Fatalf("%d failures counted", got)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestTSM_010_LostResultCountsAndIsTriedAgain(t *testing.T) {
+	cfg := one(1)
+	cfg.MaxFailures = 2
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(1))
+	h.stored(0, 1000, task.RouteIndirect)
+	h.do(&FetchBegun{Task: 0})
+	h.do(&ResultFetched{Task: 0, Lost: "gone"})
+	h.active(0)
+	h.stored(1, 1000, task.RouteIndirect)
+	h.do(&ResultFetched{Task: 1, Lost: "gone again"})
+	h.failedWith(0, "failed 2 times", "gone again")
+	if e := h.infos[0].Info; e.Failed || e.Killed || e.GettingResult != h.now && h.now != 0 {
+		t.Fatalf("info %+v", e)
+	}
+	h.empty()
+}
+
+// prefer makes a dataset whose partitions prefer places: "exec@host", "@host"
+// or "".
+func prefer(h *harness, places ...string) *plan.Node {
+	n := h.node(len(places))
+	n.Preferred = func(p int) []task.Location {
+		x, host, ok := strings.Cut(places[p], "@")
+		if !ok {
+			return nil
+		}
+		return []task.Location{{Host: host, Executor: id.Executor(x)}}
+	}
+	return n
+}
+
+func waits(cfg Config) Config {
+	w := 3 * time.Second
+	cfg.LocalityWait = conf.LocalityWait{All: w, Process: w, Node: w, Rack: w}
+	return cfg
+}
+
+func TestTSM_011_DelayScheduling(t *testing.T) {
+	h := newHarness(t, waits(Config{Executors: []ExecutorSpec{{ID: "a", Host: "ha", Slots: 1}, {ID: "b", Host: "hb", Slots: 0}}}))
+	h.submit(0, prefer(h, "b@hb", "", "@ha", "a@ha"))
+	// The nearest first, then those without preference; never what waits for b.
+	for _, want := range []string{": 3.0 of 0.0, partition 3, on a, PROCESS_LOCAL",
+		": 2.0 of 0.0, partition 2, on a, NODE_LOCAL", ": 1.0 of 0.0, partition 1, on a, PROCESS_LOCAL"} {
+		got := h.lines("launch")
+		if len(h.order) != 1 || !strings.HasSuffix(got[len(got)-1], want) {
+			t.Fatalf("launched %q, want %q", got, want)
+		}
+		h.now += int64(time.Second)
+		h.ok(h.order[0])
+	}
+	for range 5 { // the last launch was one second ago
+		h.after(time.Second)
+		if h.now < int64(8*time.Second) && len(h.order) != 0 {
+			t.Fatalf("at %v: %q", time.Duration(h.now), h.lines("launch"))
+		}
+	}
+	if got := h.lines("launch"); len(got) != 4 || !strings.HasSuffix(got[3], ": 0.0 of 0.0, partition 0, on a, ANY") {
+		t.Fatalf("at %v: %q", time.Duration(h.now), got)
+	}
+	h.finish()
+	h.succeeded(0, 4)
+	h.empty()
+}
+
+// The golden vector of spark-semantics §13.
+func TestDelaySchedulingGolden(t *testing.T) {
+	cfg := waits(Config{Executors: []ExecutorSpec{{ID: "busy", Host: "hb", Slots: 0}, {ID: "free", Host: "hf", Slots: 1}}})
+	h := newHarness(t, cfg)
+	h.submit(0, prefer(h, "busy@hb", "busy@hb"))
+	ts := h.core.sets[0]
+	if got := fmt.Sprint(ts.levels); got != "[PROCESS_LOCAL NODE_LOCAL ANY]" {
+		t.Fatalf("levels %s", got)
+	}
+	launched := func() int { return len(h.lines("launch")) }
+	if got := h.lines("timer"); launched() != 0 || len(got) != 1 || got[0] != "timer at 3s" {
+		t.Fatalf("at 0 s: %d launched, timer %q", launched(), got)
+	}
+	h.after(3*time.Second - 1)
+	if launched() != 0 {
+		t.Fatal("launched before 3 s")
+	}
+	h.after(1)
+	if launched() != 0 || ts.levels[ts.level] != task.NodeLocal || ts.since != int64(3*time.Second) {
+		t.Fatalf("at 3 s: %d launched, level %v since %v", launched(), ts.levels[ts.level], time.Duration(ts.since))
+	}
+	h.after(3 * time.Second)
+	if got := h.lines("launch"); len(got) != 1 || !strings.HasSuffix(got[0], "on free, ANY") {
+		t.Fatalf("at 6 s: %q", got)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestTSM_012_UnsatisfiableLevelIsNotWaitedFor(t *testing.T) {
+	h := newHarness(t, waits(Config{Executors: []ExecutorSpec{{ID: "b", Host: "ha", Slots: 1}}}))
+	h.submit(0, prefer(h, "gone@ha"))
+	if got := h.lines("launch"); len(got) != 1 || !strings.HasSuffix(got[0], "on b, NODE_LOCAL") {
+		t.Fatalf("%q", got)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+}
+
+func TestTSM_013_StrandedTasksRunAfterTwoWaits(t *testing.T) {
+	h := newHarness(t, waits(two(1)))
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "c", Host: "hc", Slots: 0}})
+	h.submit(0, prefer(h, "c@hc", "c@hc"))
+	for _, wait := range []time.Duration{3*time.Second - 1, 1, 3*time.Second - 1} {
+		h.after(wait)
+		if got := h.lines("launch"); len(got) != 0 {
+			t.Fatalf("after %v: %q", time.Duration(h.now), got)
+		}
+	}
+	h.after(1)
+	if got := h.lines("launch"); len(got) != 2 {
+		t.Fatalf("after 6 s: %q", got)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+}
+
+func TestTSM_014_015_LevelsFollowExecutors(t *testing.T) {
+	h := newHarness(t, waits(Config{Executors: []ExecutorSpec{{ID: "x", Host: "hx", Slots: 0}}}))
+	h.submit(0, prefer(h, "", "", "a@ha", "b@hb"))
+	ts := h.core.sets[0]
+	levels := func(want string) {
+		t.Helper()
+		if got := fmt.Sprint(ts.levels); got != want || ts.level >= len(ts.levels) {
+			t.Fatalf("levels %s at %d, want %s", got, ts.level, want)
+		}
+	}
+	levels("[NO_PREF ANY]")
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "h", Host: "hb", Slots: 0}})
+	levels("[NODE_LOCAL NO_PREF ANY]")
+	h.do(&ExecutorLost{Executor: "h", Reason: "gone"})
+	levels("[NO_PREF ANY]")
+	ts.level = 1
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "a", Host: "ha", Slots: 1}})
+	levels("[PROCESS_LOCAL NODE_LOCAL NO_PREF ANY]")
+	if got := h.lines("launch"); len(got) != 1 || !strings.Contains(got[0], "2.0 of 0.0, partition 2, on a, PROCESS_LOCAL") {
+		t.Fatalf("%q", got)
+	}
+	h.do(&AllCancelled{})
+	h.diesAll()
+	h.empty()
+}
+
+func TestTSM_016_OnlyDelayIsADelayRefusal(t *testing.T) {
+	h := newHarness(t, waits(two(1)))
+	h.submit(0, h.node(1))
+	ts := h.core.sets[0]
+	if ts.rejected || ts.opens != 0 {
+		t.Fatal("nothing pending was taken for a refusal")
+	}
+	h.finish()
+	h.succeeded(0, 1)
+}
+
+func TestTSM_017_PartitionDoneElsewhere(t *testing.T) {
+	h := newHarness(t, one(1))
+	h.submit(0, h.node(3))
+	ts := h.core.sets[0]
+	h.core.partitionDone(ts, 1)
+	if ts.left != 2 || !ts.done[1] {
+		t.Fatalf("left %d", ts.left)
+	}
+	h.core.partitionDone(ts, 1)
+	if ts.left != 2 {
+		t.Fatal("counted twice")
+	}
+	h.do(&AllCancelled{})
+	h.diesAll()
+}
+
+func TestTSM_018_DescriptionTooLarge(t *testing.T) {
+	cfg := one(1)
+	cfg.MaxMessage = 1000
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(2), "big", strings.Repeat("x", 2000))
+	h.failedWith(0, "cannot be launched", "1000 bytes", keyMessage)
+	if len(h.starts) != 0 {
+		t.Fatal("a TaskStart of an attempt that was never launched")
+	}
+	h.submit(1, h.node(1))
+	h.finish()
+	h.succeeded(1, 1)
+	h.empty()
+}
+
+func TestTSM_019_NamesAndOrder(t *testing.T) {
+	names := map[string]bool{}
+	for _, s := range []id.StageAttempt{{}, {Attempt: 1}, {Stage: 1, Attempt: 1}} {
+		names["TaskSet_"+s.String()] = true
+	}
+	if len(names) != 3 {
+		t.Fatal(names)
+	}
+	h := newHarness(t, one(1))
+	h.submit(0, h.node(3))
+	h.fail(h.order[0]) // a retry runs before untouched tasks
+	var order []string
+	for len(h.order) > 0 {
+		d := h.tasks[h.order[0]]
+		order = append(order, fmt.Sprintf("%d.%d", d.Index, d.Number))
+		h.ok(h.order[0])
+	}
+	if !slices.Equal(order, []string{"0.1", "1.0", "2.0"}) {
+		t.Fatalf("order %q", order)
+	}
+}
+
+func TestKilledTaskIsTriedAgain(t *testing.T) {
+	cfg := one(1)
+	cfg.MaxFailures = 1
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(1))
+	h.do(&KillRequested{Task: 0, Reason: "why not"})
+	if !h.answers[0].OK || h.killed[0] != "why not" {
+		t.Fatalf("%+v, %v", h.answers, h.killed)
+	}
+	h.dies(0)
+	h.failWith(1, &task.Failure{Kind: task.TaskCommitDenied, Message: "denied"})
+	h.active(0)
+	h.ok(2)
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestRES_003_BudgetOfResults(t *testing.T) {
+	for _, route := range []task.Route{task.RouteDirect, task.RouteIndirect, task.RouteDropped} {
+		cfg := one(4)
+		cfg.MaxResult = 1000
+		h := newHarness(t, cfg)
+		h.submit(0, h.node(4))
+		h.stored(0, 600, task.RouteIndirect)
+		if route == task.RouteDirect {
+			d := h.gone(1)
+			e := &TaskStatus{Status: task.Status{Task: 1, Executor: d.Executor, State: task.Finished, Route: route}}
+			e.Result.Value = make([]byte, 600)
+			h.do(e)
+		} else {
+			h.stored(1, 600, route)
+		}
+		err := h.failedWith(0, "1200 bytes", "1000 bytes", result.KeyMaxResult)
+		if _, ok := errors.AsType[*result.TooLargeError](err); !ok {
+			t.Fatalf("%v: error %T", route, err)
+		}
+		if e := h.infos[1]; e.Reason != task.TaskKilled || !e.Info.Killed {
+			t.Fatalf("%v: ended as %v", route, e.Reason)
+		}
+		h.stored(2, 700, task.RouteIndirect) // it is not fetched either
+		if e := h.infos[2]; e.Reason != task.TaskKilled {
+			t.Fatalf("%v: the next ended as %v", route, e.Reason)
+		}
+		if len(h.fetches) != 1 || len(h.removed) < 1 {
+			t.Fatalf("%v: fetches %v, removed %v", route, h.fetches, h.removed)
+		}
+		h.do(&ResultFetched{Task: 0, Result: task.Result{Value: make([]byte, 600)}})
+		h.diesAll()
+		h.empty()
+	}
+}
+
+func TestRES_006_ResultSizeIsSetByTheDriver(t *testing.T) {
+	h := newHarness(t, one(1))
+	h.submit(0, h.node(1))
+	h.ok(0)
+	e := h.infos[0]
+	if e.Metrics[task.ResultSize] != int64(len("0/0"))+50 || !e.HasMetrics || e.StatusBytes[0] == 0 || e.StatusBytes[2] != 100 {
+		t.Fatalf("%+v", e)
+	}
+}
+
+func TestMapResultsAreNotLimited(t *testing.T) {
+	cfg := one(1)
+	cfg.MaxResult = 1
+	h := newHarness(t, cfg)
+	d := h.shuffle(h.node(2), 1)
+	h.submitSpec(0, JobSpec{Final: d.Parent, Shuffle: d})
+	h.finish()
+	h.succeeded(0, 1)
+}
+
+func TestDamagedMapStatusFailsTheAttempt(t *testing.T) {
+	h := newHarness(t, one(1))
+	_, r := mapReduce(h, 1, 1)
+	h.submit(0, r)
+	d := h.gone(0)
+	e := &TaskStatus{Status: task.Status{Task: 0, Executor: d.Executor, State: task.Finished, Route: task.RouteDirect}}
+	e.Result.Value = []byte("no map status")
+	h.do(e)
+	if h.infos[0].Reason != task.UnknownReason {
+		t.Fatalf("ended as %v", h.infos[0].Reason)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+}
+
+// Pools.
+
+func names(sets []*taskSet) string {
+	var s []string
+	for _, ts := range sets {
+		s = append(s, ts.id.String())
+	}
+	return strings.Join(s, " ")
+}
+
+func TestPOOL_001_FIFO(t *testing.T) {
+	h := newHarness(t, one(1))
+	d := h.shuffle(h.node(2), 1)
+	e := h.shuffle(h.node(2), 1)
+	h.submit(0, h.node(2, d, e))
+	h.submit(1, h.node(2))
+	var order []string
+	for len(h.order) > 0 {
+		order = append(order, fmt.Sprint(h.tasks[h.order[0]].Stage))
+		h.ok(h.order[0])
+	}
+	// Stage 3 is of the later job: earlier jobs first, then lower stages.
+	if got := strings.Join(order, ""); got != "00112233" {
+		t.Fatalf("order %s", got)
+	}
+}
+
+func TestPOOL_002_NestedPools(t *testing.T) {
+	root := newPool("root", conf.FAIR, 1, 0)
+	set := 0
+	leafs := map[*taskSet]int{}
+	add := func(p *pool, name string, minShare, weight int) *pool {
+		q := newPool(name, conf.FAIR, weight, minShare)
+		p.add(&q.poolNode)
+		return q
+	}
+	p0, p1 := add(root, "0", 3, 1), add(root, "1", 4, 1)
+	for _, p := range []*pool{add(p0, "00", 2, 2), add(p0, "01", 1, 1), add(p1, "10", 2, 2), add(p1, "11", 2, 1)} {
+		for range 2 {
+			ts := &taskSet{id: id.StageAttempt{Stage: id.Stage(set)}, idle: 5}
+			ts.leaf = &poolNode{name: fmt.Sprint(set), weight: 1, set: ts}
+			p.add(ts.leaf)
+			leafs[ts] = set
+			set++
+		}
+	}
+	var order []int
+	for range 4 {
+		ts := root.append(nil)[0]
+		order = append(order, leafs[ts])
+		ts.leaf.count(1)
+	}
+	if !slices.Equal(order, []int{0, 4, 6, 2}) {
+		t.Fatalf("order %v", order)
+	}
+}
+
+func TestPOOL_003_FairOrder(t *testing.T) {
+	// Golden vector of spark-semantics §13.
+	order := func(runningA, runningC int) string {
+		nodes := []*poolNode{
+			{name: "A", minShare: 2, weight: 1, running: runningA},
+			{name: "B", minShare: 0, weight: 1, running: 0},
+			{name: "C", minShare: 4, weight: 1, running: runningC},
+		}
+		slices.SortStableFunc(nodes, fair)
+		return nodes[0].name + nodes[1].name + nodes[2].name
+	}
+	if got := order(1, 1); got != "CAB" {
+		t.Errorf("A 1, C 1: %s", got)
+	}
+	if got := order(2, 4); got != "BAC" {
+		t.Errorf("A 2, C 4: %s", got)
+	}
+	tie := []*poolNode{{name: "b", weight: 1}, {name: "a", weight: 1}}
+	slices.SortStableFunc(tie, fair)
+	if tie[0].name != "a" {
+		t.Error("a tie does not go by name")
+	}
+}
+
+func TestPOOL_004_DefaultAndUnknownPools(t *testing.T) {
+	cfg := one(1)
+	cfg.Mode = conf.FAIR
+	cfg.Pools = []conf.Pool{{Name: "p", Mode: conf.FAIR, Weight: 2, MinShare: 1}}
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(1))
+	h.submit(1, h.node(1), propPool, "new")
+	h.submit(2, h.node(1), propPool, "p")
+	for pool, want := range map[string]conf.Pool{
+		"default": {Mode: conf.FIFO, Weight: 1}, "new": {Mode: conf.FIFO, Weight: 1}, "p": {Mode: conf.FAIR, Weight: 2, MinShare: 1},
+	} {
+		p := h.core.root.find(pool)
+		if p == nil || p.mode != want.Mode || p.weight != want.Weight || p.minShare != want.MinShare || len(p.children) != 1 {
+			t.Fatalf("pool %s is %+v", pool, p)
+		}
+	}
+	if got := h.lines("warn"); len(got) != 1 || !strings.Contains(got[0], `"new"`) {
+		t.Fatalf("warnings %q", got)
+	}
+	if got := newRoot(conf.FAIR, nil).find(defaultPool).mode; got != conf.FAIR {
+		t.Fatalf("without any pools, the default one is %s inside", got)
+	}
+	h.finish()
+	h.empty()
+}
+
+func TestFairSharing(t *testing.T) {
+	cfg := one(4)
+	cfg.Mode = conf.FAIR
+	cfg.Pools = []conf.Pool{{Name: "heavy", Mode: conf.FIFO, Weight: 3}, {Name: "light", Mode: conf.FIFO, Weight: 1}}
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(100), propPool, "heavy")
+	h.submit(1, h.node(100), propPool, "light")
+	for range 40 {
+		h.ok(h.order[0])
+	}
+	count := map[id.Job]int{}
+	for _, d := range h.tasks {
+		count[d.Job]++
+	}
+	if count[0] != 3 || count[1] != 1 {
+		t.Fatalf("slots by job: %v, want 3 and 1", count)
+	}
+	h.do(&AllCancelled{})
+	h.diesAll()
+	h.empty()
+}
+
+// Commit rights.
+
+func TestOCC_001_OwnerKeepsTheRightUntilItFails(t *testing.T) {
+	var k commits
+	k.init()
+	s := id.StageAttempt{Stage: 1}
+	k.start(1, 3)
+	if !k.ask(s, 0, 3) || !k.ask(s, 0, 3) || k.ask(s, 0, 4) {
+		t.Fatal("the first to ask")
+	}
+	k.ended(s, 0, 5, false)
+	if k.ask(s, 0, 4) {
+		t.Fatal("another's failure gave the right away")
+	}
+	k.ended(s, 0, 3, true) // denied: keeps
+	if k.ask(s, 0, 4) {
+		t.Fatal("a denial gave the right away")
+	}
+	k.ended(s, 0, 3, false)
+	if !k.ask(s, 0, 6) || k.ask(s, 0, 7) {
+		t.Fatal("after the owner failed")
+	}
+}
+
+func TestOCC_002_FailedAttemptsAreDenied(t *testing.T) {
+	var k commits
+	k.init()
+	k.start(1, 1)
+	s := id.StageAttempt{Stage: 1}
+	k.ended(s, 0, 0, false)
+	if k.ask(s, 0, 0) || !k.ask(s, 0, 1) {
+		t.Fatal("the failed attempt may, or the next may not")
+	}
+	if k.ask(id.StageAttempt{Stage: 2}, 0, 0) || k.ask(s, 9, 0) {
+		t.Fatal("an unknown stage or partition may")
+	}
+}
+
+func TestOCC_003_StageAttemptsAreApart(t *testing.T) {
+	var k commits
+	k.init()
+	k.start(1, 1)
+	one, two := id.StageAttempt{Stage: 1, Attempt: 1}, id.StageAttempt{Stage: 1, Attempt: 2}
+	if !k.ask(one, 0, 0) || k.ask(two, 0, 0) {
+		t.Fatal("both may")
+	}
+	k.start(1, 1) // a retry keeps the rights
+	k.ended(two, 0, 0, false)
+	if k.ask(two, 0, 1) {
+		t.Fatal("the other's failure freed it")
+	}
+	k.ended(one, 0, 0, false)
+	if !k.ask(two, 0, 1) {
+		t.Fatal("the owner's failure did not free it")
+	}
+}
+
+func TestOCC_004_DenialsAreNotFailures(t *testing.T) {
+	cfg := one(1)
+	cfg.MaxFailures = 1
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(1))
+	for range 20 {
+		h.failWith(h.order[0], &task.Failure{Kind: task.TaskCommitDenied, Message: "denied"})
+		h.active(0)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+}
+
+func TestOCC_006_RightsEndWithTheStage(t *testing.T) {
+	h := newHarness(t, one(2))
+	_, r := mapReduce(h, 1, 2)
+	h.submit(0, r)
+	h.ok(0)
+	n := h.find(1, 0)
+	h.do(&CommitAsked{Stage: h.tasks[n].StageAttempt, Partition: 0})
+	h.do(&CommitAsked{Stage: h.tasks[n].StageAttempt, Partition: 0, Attempt: 1})
+	if !h.answers[0].OK || h.answers[1].OK {
+		t.Fatalf("answers %+v", h.answers)
+	}
+	h.fetchFail(h.find(1, 1), 0, 0, "driver")
+	if h.core.commits.stages[1] == nil {
+		t.Fatal("the rights ended although the stage will be tried again")
+	}
+	h.ok(n)
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+// Barriers.
+
+func barrierNode(h *harness, parts int, reads ...any) *plan.Node {
+	n := h.node(parts, reads...)
+	n.Barrier = true
+	return n
+}
+
+func TestBAR_001_TooFewSlots(t *testing.T) {
+	cfg := one(4)
+	cfg.Barrier = conf.Barrier{CheckInterval: time.Second, CheckMaxFailures: 3}
+	h := newHarness(t, cfg)
+	h.submit(0, barrierNode(h, 5))
+	for range 3 {
+		if _, over := h.ends[0]; over {
+			t.Fatal("it did not wait")
+		}
+		h.after(time.Second)
+	}
+	if err := h.failedWith(0, "5 tasks", "4 slots"); !errors.Is(err, ErrSlots) {
+		t.Fatal(err)
+	}
+	if len(h.lines("event")) != 0 {
+		t.Fatalf("events %q", h.lines("event"))
+	}
+	// In a map stage too; and slots that come in time are enough.
+	h.submit(1, h.node(1, h.shuffle(barrierNode(h, 5), 1)))
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "more", Host: "m", Slots: 1}})
+	h.after(time.Second)
+	h.finish()
+	h.succeeded(1, 1)
+	h.submit(2, barrierNode(h, 9))
+	h.do(&JobCancelled{Job: 2})
+	h.failedWith(2)
+	h.empty()
+}
+
+func TestBAR_002_MapStageRunsWholeAgain(t *testing.T) {
+	h := newHarness(t, one(4))
+	h.submit(0, h.node(1, h.shuffle(barrierNode(h, 3), 1)))
+	h.ok(h.find(0, 1))
+	h.fail(h.find(0, 0))
+	if got := h.lines("kill"); len(got) != 1 {
+		t.Fatalf("kills %q", got)
+	}
+	if h.core.outputs.available(0) != 0 {
+		t.Fatal("outputs are still registered")
+	}
+	h.diesAll()
+	h.after(delay)
+	if got := h.lines("event StageSubmitted 0.1"); len(got) != 1 || !strings.Contains(got[0], "3 tasks") {
+		t.Fatalf("%q", got)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestBAR_003_ResultStageAborts(t *testing.T) {
+	h := newHarness(t, one(4))
+	h.submit(0, barrierNode(h, 3))
+	h.fail(h.find(0, 0))
+	h.failedWith(0, "barrier", "committed")
+	h.diesAll()
+	h.empty()
+}
+
+func TestBAR_007_AllOrNothing(t *testing.T) {
+	cfg := waits(two(1))
+	h := newHarness(t, cfg)
+	b := prefer(h, "a@ha", "x@hx")
+	b.Barrier = true
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "x", Host: "hx", Slots: 0}})
+	h.core.cfg.LocalityWait = conf.LocalityWait{Process: 2 * time.Second, Node: 2 * time.Second}
+	h.submit(0, b)
+	if len(h.lines("launch")) != 0 {
+		t.Fatalf("%q", h.lines("launch"))
+	}
+	h.submit(1, h.node(2))
+	if got := h.lines("launch"); len(got) != 2 || !strings.Contains(got[0], "of 1.0") || !strings.Contains(got[1], "of 1.0") {
+		t.Fatalf("the other job's tasks: %q", got)
+	}
+	h.finish()
+	h.succeeded(1, 2)
+	for range 4 {
+		h.after(time.Second)
+	}
+	if got := h.lines("launch"); len(got) != 4 {
+		t.Fatalf("after 4 s: %q", got)
+	}
+	if got := h.tasks[h.find(0, 0)].Properties[propAddresses]; len(strings.Split(got, ",")) != 2 {
+		t.Fatalf("addresses %q", got)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
+func TestBAR_010_Patterns(t *testing.T) {
+	h := newHarness(t, one(8))
+	b1, b2 := barrierNode(h, 2), barrierNode(h, 2)
+	coalesced := h.node(1)
+	coalesced.SetDeps(&plan.NarrowDep{Parent: b1, Parts: func(int) []int { return []int{0, 1} }})
+	union := h.node(4, b1, h.node(2))
+	for j, spec := range []JobSpec{
+		{Final: b1, Partitions: []int32{0}}, {Final: coalesced}, {Final: union}, {Final: h.node(2, b1, b2)},
+	} {
+		h.submitSpec(id.Job(j), spec)
+		if err := h.failedWith(id.Job(j)); !errors.Is(err, ErrBarrierPattern) {
+			t.Errorf("job %d: %v", j, err)
+		}
+	}
+	for j, n := range []*plan.Node{h.node(1, h.shuffle(b1, 1)), h.node(2, b1, h.node(2))} {
+		h.submit(id.Job(10+j), n)
+		h.finish()
+		h.succeeded(id.Job(10+j), n.Partitions)
+	}
+	h.empty()
+}
+
+func TestBAR_011_FetchFailureAgainstABarrierStage(t *testing.T) {
+	h := newHarness(t, one(4))
+	h.submit(0, h.node(1, h.shuffle(barrierNode(h, 2), 1)))
+	h.ok(0, 1)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver")
+	if h.core.outputs.available(0) != 0 {
+		t.Fatal("outputs are left")
+	}
+	h.after(delay)
+	if got := h.lines("event StageSubmitted 0.1"); len(got) != 1 || !strings.Contains(got[0], "2 tasks") {
+		t.Fatalf("%q", got)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestBAR_012_Rounds(t *testing.T) {
+	cfg := one(2)
+	cfg.Barrier.SyncTimeout = time.Second
+	h := newHarness(t, cfg)
+	h.submit(0, barrierNode(h, 2))
+	arrive := func(part int32, epoch int64, m task.BarrierMethod, msg string) []Answer {
+		h.answers = nil
+		h.do(&BarrierArrived{Token: Token(part), Request: task.BarrierRequest{
+			Task: id.Task(part), Partition: part, NumTasks: 2, Epoch: epoch, Method: m, Message: msg}})
+		return h.answers
+	}
+	if a := arrive(1, 0, task.AllGather, "b"); len(a) != 0 {
+		t.Fatalf("answered at once: %+v", a)
+	}
+	a := arrive(0, 0, task.AllGather, "a")
+	if len(a) != 2 || !slices.Equal(a[0].Messages, []string{"a", "b"}) || !slices.Equal(a[1].Messages, []string{"a", "b"}) {
+		t.Fatalf("%+v", a)
+	}
+	a[0].Messages[0] = "changed"
+	if a[1].Messages[0] != "a" {
+		t.Fatal("answers share memory")
+	}
+	if a := arrive(0, 0, task.Barrier, ""); len(a) != 1 || !errors.Is(a[0].Err, ErrBarrier) {
+		t.Fatalf("a finished round: %+v", a)
+	}
+	// Timeout.
+	arrive(0, 1, task.Barrier, "")
+	h.answers = nil
+	h.after(time.Second)
+	if len(h.answers) != 1 || !strings.Contains(h.answers[0].Err.Error(), "1 of 2 tasks arrived within 1s") {
+		t.Fatalf("%+v", h.answers)
+	}
+	// Two methods at once fail everybody.
+	arrive(0, 0, task.Barrier, "")
+	if a := arrive(1, 0, task.AllGather, ""); len(a) != 2 || a[0].Err == nil || a[1].Err == nil {
+		t.Fatalf("%+v", a)
+	}
+	h.core.barriers.syncs = nil
+	arrive(0, 0, task.Barrier, "")
+	h.answers = nil
+	h.ok(1)
+	h.ok(0)
+	if len(h.answers) != 1 || h.answers[0].Err == nil || len(h.core.barriers.syncs) != 0 {
+		t.Fatalf("the stage is complete: %+v", h.answers)
+	}
+	h.empty()
+}
+
+// Map outputs.
+
+func status(x id.Executor, n id.Task, sizes ...int64) *task.MapStatus {
+	return task.NewMapStatus(task.Location{Host: "host-" + string(x), Executor: x}, n, sizes)
+}
+
+func TestMOT_001_002_Epochs(t *testing.T) {
+	var o outputs
+	o.init()
+	o.register(1, 2)
+	o.register(1, 9) // known: kept
+	o.add(1, 0, status("a", 5, 10))
+	o.add(1, 1, status("a", 6, 10))
+	if o.epoch != 0 || !o.complete(1) {
+		t.Fatalf("epoch %d", o.epoch)
+	}
+	before, _ := o.snapshot(1)
+	o.removeOne(1, 0, "b") // not there
+	if o.epoch != 0 {
+		t.Fatal("removed from another executor")
+	}
+	o.removeOne(1, 0, "a")
+	o.removeOne(1, 0, "a")
+	o.removeOne(1, 7, "a")
+	after, _ := o.snapshot(1)
+	if o.epoch != 1 || after[0] != nil || before[0] == nil || o.complete(1) {
+		t.Fatalf("epoch %d, before %v, after %v", o.epoch, before, after)
+	}
+	if _, ok := o.snapshot(99); ok {
+		t.Fatal("an unknown shuffle was found")
+	}
+}
+
+func TestMOT_004_SizesByReducer(t *testing.T) {
+	var o outputs
+	o.init()
+	o.register(1, 2)
+	o.add(1, 0, status("a", 1, 0, 10, 0, 100))
+	o.add(1, 1, status("b", 2, 100, 0, 10, 0))
+	if got := o.totals(1, 4); !slices.Equal(got, []int64{106, 10, 10, 106}) {
+		t.Fatalf("%v", got)
+	}
+}
+
+func TestMOT_005_ReducePreference(t *testing.T) {
+	var o outputs
+	o.init()
+	o.register(1, 3)
+	d := &plan.ShuffleDep{Shuffle: 1, Reducers: 1}
+	// Bytes that one byte keeps exactly: 2, 2 and 3.
+	o.add(1, 0, status("A", 1, 2))
+	o.add(1, 1, status("A", 2, 2))
+	o.add(1, 2, status("B", 3, 3))
+	hosts := func(f float64) string { return fmt.Sprint(o.prefer(d, f)[0]) }
+	if got := hosts(0.5); got != "[{host-A }]" {
+		t.Errorf("0.5: %s", got)
+	}
+	if got := hosts(0.2); got != "[{host-A } {host-B }]" {
+		t.Errorf("0.2: %s", got)
+	}
+	if got := o.prefer(&plan.ShuffleDep{Shuffle: 1, Reducers: preferMax}, 0.2); got != nil {
+		t.Errorf("many reducers: %v", got)
+	}
+}
+
+func TestMOT_006_007_Removal(t *testing.T) {
+	var o outputs
+	o.init()
+	for s := range id.Shuffle(100) {
+		o.register(s, 1)
+		o.add(s, 0, status("a", id.Task(s), 1))
+	}
+	o.add(3, 0, status("b", 1000, 1)) // another attempt's
+	if m := o.shuffles[3]; len(m.byMap) != 1 || m.byMap[1000] != 0 {
+		t.Fatalf("attempts %v", m.byMap)
+	}
+	o.removeAll(3)
+	if m := o.shuffles[3]; len(m.byMap) != 0 || m.missing != 1 {
+		t.Fatalf("attempts %v", m.byMap)
+	}
+	for s := range id.Shuffle(200) {
+		o.unregister(s)
+	}
+	if len(o.ids) != 0 || len(o.shuffles) != 0 {
+		t.Fatal("some are left")
+	}
+}
+
+// A batch of unlike events must not let one's data into the next.
+func TestReusedEventsAreClean(t *testing.T) {
+	h := newHarness(t, one(1))
+	h.submit(0, h.node(2))
+	h.ok(0)
+	h.failWith(1, &task.Failure{Kind: task.ExceptionFailure, Message: "boom"})
+	if e := h.infos[1]; e.HasMetrics || e.Metrics != (task.Metrics{}) || e.Route != task.RouteNone || len(e.Accums) != 0 {
+		t.Fatalf("%+v", e)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+}
