@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,6 +105,89 @@ func TestNarrow(t *testing.T) {
 	none, ok, err := engine.Parallelize(s, []string{}, 3).Reduce(ctx, func(a, b string) string { return a + b })
 	check(t, err, none, "")
 	check(t, nil, ok, false)
+}
+
+func TestWide(t *testing.T) {
+	ctx := t.Context()
+	rng := rand.New(rand.NewPCG(1, 2))
+	type rec struct {
+		ID   int32
+		Name string
+		F    float64
+	}
+	var pairs []engine.Pair[string, int64]
+	var recs []rec
+	wantSum := map[string]int64{}
+	wantGroup := map[string][]int64{}
+	for i := range 5000 {
+		k := fmt.Sprintf("key-%d", rng.IntN(300))
+		pairs = append(pairs, engine.Pair[string, int64]{Key: k, Value: int64(i)})
+		wantSum[k] += int64(i)
+		wantGroup[k] = append(wantGroup[k], int64(i))
+		recs = append(recs, rec{rng.Int32N(1000) - 500, k, rng.Float64()})
+	}
+	for _, parts := range []int{1, 2, 7} {
+		s := open(t, engine.Config{})
+		d := engine.Parallelize(s, pairs, 3)
+		got, err := engine.ReduceByKey(d, func(a, b int64) int64 { return a + b }, engine.Partitions(parts)).Collect(ctx)
+		m := map[string]int64{}
+		for _, p := range got {
+			m[p.Key] += p.Value
+		}
+		check(t, err, len(got), len(wantSum))
+		if !maps.Equal(m, wantSum) {
+			t.Errorf("reduceByKey differs")
+		}
+		grouped, err := engine.GroupByKey(d, engine.Partitions(parts)).Collect(ctx)
+		check(t, err, len(grouped), len(wantGroup))
+		for _, g := range grouped {
+			slices.Sort(g.Value)
+			if !slices.Equal(g.Value, wantGroup[g.Key]) {
+				t.Fatalf("groupByKey of %s: %d values, want %d", g.Key, len(g.Value), len(wantGroup[g.Key]))
+			}
+		}
+		agg, err := engine.AggregateByKey(d, func() int64 { return 0 }, func(n, _ int64) int64 { return n + 1 }, func(a, b int64) int64 { return a + b }, engine.Partitions(parts)).Collect(ctx)
+		check(t, err, len(agg), len(wantGroup))
+		for _, p := range agg {
+			if int(p.Value) != len(wantGroup[p.Key]) {
+				t.Fatalf("aggregateByKey of %s: %d, want %d", p.Key, p.Value, len(wantGroup[p.Key]))
+			}
+		}
+		r := engine.Parallelize(s, recs, 4)
+		sorted, err := engine.SortBy(r, func(v rec) int32 { return v.ID }, engine.Partitions(parts)).Collect(ctx)
+		check(t, err, len(sorted), len(recs))
+		if !slices.IsSortedFunc(sorted, func(a, b rec) int { return int(a.ID) - int(b.ID) }) {
+			t.Error("sortBy int32 is not sorted")
+		}
+		byName, err := engine.SortBy(r, func(v rec) string { return v.Name }, engine.Partitions(parts), engine.Descending()).Collect(ctx)
+		check(t, err, len(byName), len(recs))
+		if !slices.IsSortedFunc(byName, func(a, b rec) int { return strings.Compare(b.Name, a.Name) }) {
+			t.Error("sortBy string, descending, is not sorted")
+		}
+		dn, err := engine.Distinct(engine.Keys(d), engine.Partitions(parts)).Count(ctx)
+		check(t, err, int(dn), len(wantSum))
+		rp, err := engine.Repartition(d, parts).Count(ctx)
+		check(t, err, int(rp), len(pairs))
+		names := engine.MapValues(engine.ReduceByKey(d, func(a, b int64) int64 { return a + b }), func(v int64) string { return fmt.Sprint(v) })
+		joined, err := engine.Join(d, names, engine.Partitions(parts)).Collect(ctx)
+		check(t, err, len(joined), len(pairs))
+		for _, j := range joined {
+			if j.Value.Right != fmt.Sprint(wantSum[j.Key]) {
+				t.Fatalf("join of %s: %s, want %d", j.Key, j.Value.Right, wantSum[j.Key])
+			}
+		}
+		cg, err := engine.CoGroup(d, engine.Filter(names, func(p engine.Pair[string, string]) bool { return p.Key < "key-2" }), engine.Partitions(parts)).Collect(ctx)
+		check(t, err, len(cg), len(wantSum))
+		for _, g := range cg {
+			right := 0
+			if g.Key < "key-2" {
+				right = 1
+			}
+			if len(g.Value.Left) != len(wantGroup[g.Key]) || len(g.Value.Right) != right {
+				t.Fatalf("cogroup of %s: %d and %d", g.Key, len(g.Value.Left), len(g.Value.Right))
+			}
+		}
+	}
 }
 
 func TestPersist(t *testing.T) {

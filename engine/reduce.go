@@ -38,25 +38,12 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 	dep := shuffleOf(d, o.partitions)
 	dep.Combine = true
 	write := func(t *Task, part int) (*task.MapStatus, error) {
-		env := t.kernelEnv()
-		p, err := byHash[K, C](key, dep.Reducers)(t, part)
-		if err != nil {
-			return nil, err
-		}
-		w, err := shuffle.NewWriter(t.s.shuffles, env, t.target(dep), p, rows)
+		w, err := shuffle.NewCombineWriter(t.s.shuffles, t.kernelEnv(), t.target(dep), key, agg, rows)
 		if err != nil {
 			return nil, err
 		}
 		defer w.Close()
-		c, err := spill.NewCombiner(env, "combine", key, agg, w.Add)
-		if err != nil {
-			return nil, err
-		}
-		defer c.Close()
-		if err := d.each(t, part, c.Add); err != nil && !stopped(err) {
-			return nil, err
-		}
-		if err := c.Flush(); err != nil {
+		if err := d.each(t, part, w.Add); err != nil && !stopped(err) {
 			return nil, err
 		}
 		return w.Commit()

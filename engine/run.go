@@ -30,7 +30,7 @@ func (t *Task) run(*executor.Context) (executor.Encode, error) {
 	if t.Kind == task.ShuffleMapTask {
 		status, err := t.stage.op.writers[t.stage.bin.dep](t, part)
 		if err != nil {
-			return nil, t.failure(err)
+			return nil, err
 		}
 		return func(dst []byte) ([]byte, error) { return task.AppendMapStatus(dst, status), nil }, nil
 	}
@@ -45,13 +45,14 @@ func (t *Task) run(*executor.Context) (executor.Encode, error) {
 	}
 	encode, err := op.self.result(t, part, act)
 	if err != nil {
-		return nil, t.failure(err)
+		return nil, err
 	}
 	return executor.Encode(encode), nil
 }
 
-// failure tells the executor of a map output that could not be read, so that
-// whatever user code made of the error, the attempt fails with that.
+// failure tells the executor of a map output that could not be read, where
+// the error is made: whatever user code makes of it on its way up, the
+// attempt fails with that.
 func (t *Task) failure(err error) error {
 	if f := asFetchFailure(err); f != nil {
 		t.SetFetchFailed(f)

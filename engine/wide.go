@@ -89,7 +89,7 @@ func (t *Task) target(dep *plan.ShuffleDep) shuffle.Target {
 func (t *Task) fetch(dep *plan.ShuffleDep, part int, emit func(f *shuffle.Frame) error) error {
 	statuses, err := t.MapOutputs(dep.Shuffle)
 	if err != nil {
-		return fetchFailed(dep.Shuffle, part, err)
+		return t.failure(fetchFailed(dep.Shuffle, part, err))
 	}
 	r := shuffle.NewReader(t.s.shuffles, t.kernelEnv(), shuffle.Source{
 		Shuffle: dep.Shuffle, Statuses: statuses, From: part, To: part + 1,
@@ -101,7 +101,7 @@ func (t *Task) fetch(dep *plan.ShuffleDep, part int, emit func(f *shuffle.Frame)
 			return nil
 		}
 		if err != nil {
-			return err
+			return t.failure(err)
 		}
 		if err := emit(&f); err != nil {
 			return err
@@ -128,11 +128,7 @@ func fetchRows[T any](t *Task, dep *plan.ShuffleDep, c codec.Codec[T], part int,
 // byHash sends each pair to the reducer of its key's hash.
 func byHash[K, V any](key codec.Key[K], reducers int) func(*Task, int) (shuffle.Partitioner[Pair[K, V]], error) {
 	return func(*Task, int) (shuffle.Partitioner[Pair[K, V]], error) {
-		return func(dst []int32, rows []Pair[K, V]) {
-			for i := range rows {
-				dst[i] = codec.Reducer(key.Hash(rows[i].Key), reducers)
-			}
-		}, nil
+		return shuffle.ByKey[K, V](key, reducers), nil
 	}
 }
 
