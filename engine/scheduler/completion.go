@@ -32,13 +32,9 @@ func (c *Core) attemptEnded(a *attempt, e ending) {
 	switch {
 	case e.kind == task.Success:
 		c.attemptSucceeded(a, e)
-	case e.kind == task.Resubmitted:
-		if s.dep != nil {
-			s.pending.add(a.info.Index)
-		}
 	case e.kind == task.FetchFailed:
 		c.fetchFailed(a, e.failure)
-	case ts.barrier:
+	case ts.barrier && !ts.aborted:
 		c.barrierTaskFailed(a, e.failure)
 	}
 }
@@ -110,16 +106,17 @@ func (c *Core) barrierTaskFailed(a *attempt, f *task.Failure) {
 		return
 	}
 	why := fmt.Sprintf("barrier %v failed: %v", a.info.TaskAttempt, f)
+	err := &TaskError{TaskAttempt: a.info.TaskAttempt, Job: a.set.job.id, Partition: a.partition, Failures: 1, Failure: f}
 	c.killStage(s, false, why)
 	if s.dep == nil {
 		c.finishStage(s, why, false)
-		c.abortStage(s, why+" (partitions that committed their output could not be run again)", f)
+		c.abortStage(s, why+" (partitions that committed their output could not be run again)", err)
 		return
 	}
 	abort := c.countFailure(s)
 	c.finishStage(s, why, abort == "")
 	if abort != "" {
-		c.abortStage(s, abort+": "+why, f)
+		c.abortStage(s, abort+": "+why, err)
 		return
 	}
 	c.outputs.removeAll(s.dep.Shuffle)

@@ -361,6 +361,27 @@ func TestDAG_013_ResultsOfARolledBackAttemptAreIgnored(t *testing.T) {
 	h.empty()
 }
 
+func TestDAG_033_LateResultOfARolledBackAttemptAborts(t *testing.T) {
+	h := newHarness(t, one(8))
+	m := h.node(2)
+	m.Determinism = plan.Indeterminate
+	h.submit(0, h.node(2, h.shuffle(m, 2)))
+	h.ok(0, 1)
+	late := h.find(1, 1)
+	h.fetchFail(h.find(1, 0), 0, 0, "driver")
+	h.active(0)
+	h.ok(late) // before its kill lands
+	h.failedWith(0, "rolled back", "checkpoint")
+	h.empty()
+	// And with a result that is there already, nothing can be rolled back.
+	h.submit(1, h.node(2, h.shuffle(m, 2)))
+	h.ok(h.find(2, 0), h.find(2, 1))
+	h.ok(h.find(3, 1))
+	h.fetchFail(h.find(3, 0), 1, 0, "driver")
+	h.failedWith(1, "1 of 2 results", "checkpoint")
+	h.empty()
+}
+
 func TestDAG_014_ChainOfIndeterminateStages(t *testing.T) {
 	h := newHarness(t, two(8))
 	prev := h.node(2)

@@ -32,6 +32,7 @@ type workers struct {
 	kills  map[id.Task]string
 	events []event.Event
 	names  []string
+	accums []task.AccumUpdate
 	binary atomic.Int64
 	alive  atomic.Int64 // task binaries
 }
@@ -101,7 +102,7 @@ func (w *workers) loop(n int) {
 			status.Result = task.AppendFailure(nil, f)
 		} else {
 			status.State, status.Route = task.Finished, task.RouteDirect
-			status.Result = task.AppendResult(nil, &task.Result{Value: value})
+			status.Result = task.AppendResult(nil, &task.Result{Value: value, Accums: w.accums})
 			status.Size = int64(len(status.Result))
 			if w.direct > 0 && len(value) > w.direct {
 				status.Route, status.Block = task.RouteIndirect, string(block.TaskResult(d.Task))
@@ -419,6 +420,63 @@ func TestDriverBarrier(t *testing.T) {
 	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 4, Barrier: true}}, func(int, []byte) error { n++; return nil })
 	if err != nil || n != 4 {
 		t.Fatalf("%d results, %v", n, err)
+	}
+}
+
+func TestDriverCancels(t *testing.T) {
+	running, release := make(chan struct{}, 10), make(chan struct{})
+	w := startWorkers(t, 1, Config{}, func(*task.Description, int) ([]byte, *task.Failure) {
+		running <- struct{}{}
+		<-release
+		return nil, &task.Failure{Kind: task.TaskKilled}
+	})
+	defer close(release)
+	for i, cancel := range []func(job id.Job, stage id.Stage){
+		func(j id.Job, _ id.Stage) { w.driver.CancelJob(j, "why") },
+		func(id.Job, id.Stage) { w.driver.CancelGroup("g", "why", false) },
+		func(id.Job, id.Stage) { w.driver.CancelTag("t", "why") },
+		func(_ id.Job, s id.Stage) { w.driver.CancelStage(s, "why") },
+		func(id.Job, id.Stage) { w.driver.CancelAll("why") },
+	} {
+		done := make(chan error, 1)
+		go func() {
+			props := map[string]string{propGroup: "g", propTags: "t"}
+			done <- w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}, Properties: props}, nil)
+		}()
+		<-running
+		cancel(id.Job(i), id.Stage(i))
+		if err := <-done; !errors.Is(err, ErrCancelled) || !strings.Contains(err.Error(), "why") {
+			t.Errorf("way %d: %v", i, err)
+		}
+		release <- struct{}{}
+	}
+}
+
+func TestExecutorsComeAndGo(t *testing.T) {
+	w := startWorkers(t, 2, Config{}, small)
+	w.driver.AddExecutor(ExecutorSpec{ID: "more", Host: "h2", Slots: 1})
+	n := 0
+	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 20}}, func(int, []byte) error { n++; return nil }); err != nil || n != 20 {
+		t.Fatalf("%d results, %v", n, err)
+	}
+	w.driver.LoseExecutor("more", "test", false)
+	w.driver.LoseExecutor(id.Driver, "test", false)
+	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, nil); !errors.Is(err, ErrNoExecutor) {
+		t.Fatalf("without executors: %v", err)
+	}
+}
+
+func TestTaskBinaryPanicsAndAccumulatorPanics(t *testing.T) {
+	w := startWorkers(t, 1, Config{}, small)
+	w.driver.deps.Accums = func([]task.AccumUpdate) []event.Accumulable { panic("merge") }
+	w.accums = []task.AccumUpdate{{ID: 1, Value: []byte{1}}}
+	n := 0
+	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 2}}, func(int, []byte) error { n++; return nil }); err != nil || n != 2 {
+		t.Fatalf("a merge that panics: %d results, %v", n, err)
+	}
+	w.driver.deps.Binary = func(BinaryRequest) (id.Broadcast, error) { panic("no codec") }
+	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 2}}, nil); err == nil || !strings.Contains(err.Error(), "no codec") {
+		t.Fatalf("a binary that panics: %v", err)
 	}
 }
 

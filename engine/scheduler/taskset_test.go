@@ -800,7 +800,37 @@ func TestBAR_003_ResultStageAborts(t *testing.T) {
 	h := newHarness(t, one(4))
 	h.submit(0, barrierNode(h, 3))
 	h.fail(h.find(0, 0))
-	h.failedWith(0, "barrier", "committed")
+	if _, ok := errors.AsType[*TaskError](h.failedWith(0, "barrier", "committed")); !ok {
+		t.Fatal("the error does not name the attempt")
+	}
+	h.diesAll()
+	h.empty()
+}
+
+func TestBarrierStageThatAlwaysFailsAborts(t *testing.T) {
+	h := newHarness(t, one(4))
+	h.submit(0, h.node(1, h.shuffle(barrierNode(h, 2), 1)))
+	for i := range 4 {
+		h.active(0)
+		h.fail(h.find(0, 1))
+		h.diesAll()
+		if i < 3 {
+			h.after(delay)
+		}
+	}
+	h.failedWith(0, "4 attempts in a row", "boom")
+	h.empty()
+}
+
+func TestBarrierResultsAboveTheLimit(t *testing.T) {
+	cfg := one(2)
+	cfg.MaxResult = 10
+	h := newHarness(t, cfg)
+	h.submit(0, barrierNode(h, 2))
+	h.stored(0, 11, task.RouteIndirect)
+	if _, ok := errors.AsType[*result.TooLargeError](h.failedWith(0, result.KeyMaxResult)); !ok {
+		t.Fatal("another error came first")
+	}
 	h.diesAll()
 	h.empty()
 }
