@@ -226,7 +226,8 @@ func (c *Core) forget(j *job) {
 }
 
 // abortStage fails every job that cannot be finished without s. One that
-// reaches s only through outputs that are there goes on.
+// reaches s only through outputs that are there goes on, and s is closed, so
+// that it can be submitted again should those be lost.
 func (c *Core) abortStage(s *stage, reason string, cause error) {
 	if c.stages[s.id] != s {
 		return
@@ -237,6 +238,14 @@ func (c *Core) abortStage(s *stage, reason string, cause error) {
 			c.failJob(j, "stage failure: "+reason, cause)
 		}
 	}
+	if c.stages[s.id] != s {
+		return
+	}
+	c.killStage(s, false, "stage cancelled: "+reason)
+	if s.running {
+		c.finishStage(s, reason, false)
+	}
+	s.waiting = false
 }
 
 // needs reports whether j's last stage reaches s, not looking behind map

@@ -244,7 +244,7 @@ func (c *Core) dropStage(s *stage) {
 	}
 	c.commits.end(s.id)
 	c.dropBarriers(s.id, -1)
-	for _, ts := range s.sets {
+	for _, ts := range slices.Clone(s.sets) { // draining may close it
 		c.drain(ts)
 	}
 }
