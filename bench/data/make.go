@@ -21,6 +21,9 @@ type Set struct {
 	Reused bool // it was there before
 }
 
+// ErrExists says that the folder for new data is there already.
+var ErrExists = errors.New("it exists already; name a new folder")
+
 // spare is the space that must stay free beside a new data set.
 const spare = 64 * units.MiB
 
@@ -43,7 +46,7 @@ func Make(ctx context.Context, w *workloads.Workload, v workloads.Values, g work
 		return nil, fmt.Errorf("cannot generate data for workload %s: it reads no input", w.Name)
 	}
 	if _, err := os.Lstat(dir); err == nil {
-		return nil, fmt.Errorf("cannot generate data in %s: it exists already; name a new folder", dir)
+		return nil, fmt.Errorf("cannot generate data in %s: %w", dir, ErrExists)
 	}
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o777); err != nil {

@@ -67,9 +67,12 @@ func benchLine(m *Manifest, s Sample) []byte {
 	fmt.Fprintf(&b, "\t%d peak-RSS-bytes", int64(s.PeakRSS))
 	fmt.Fprintf(&b, "\t%d tasks/op", s.Totals.Tasks)
 	for _, f := range s.Figures {
-		unit := oneWord(f.Name)
-		if f.Unit != "" && f.Unit != "1" {
-			unit += "-" + oneWord(strings.ReplaceAll(f.Unit, "1/s", "per-sec"))
+		unit := oneWord(f.Name) // says "per second" itself where it is a rate
+		switch f.Unit {
+		case "s":
+			unit += "-sec"
+		case "B":
+			unit += "-bytes"
 		}
 		fmt.Fprintf(&b, "\t%s %s", float(f.Value), unit)
 	}

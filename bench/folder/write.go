@@ -147,3 +147,18 @@ func ReplaceFile(path string, data []byte) error {
 	}
 	return nil
 }
+
+// Abandon removes the run folder and what was written into it: nothing was
+// run that could be reported on.
+func (w *Writer) Abandon() error {
+	err := w.closeFiles()
+	for _, name := range []string{ManifestFile, SamplesFile, EventsFile, LogFile, BenchFile, VerdictFile} {
+		if rerr := os.Remove(w.path(name)); rerr != nil && !errors.Is(rerr, fs.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	if err = errors.Join(err, os.Remove(w.Dir)); err != nil {
+		return fmt.Errorf("cannot remove run folder %s: %w", w.Dir, err)
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"github.com/execbench/execbench/bench/folder"
+)
+
+// Exit codes of the command line. They are a contract.
+const (
+	ExitDone         = 0   // done, nothing that was asked for failed
+	ExitGate         = 1   // a gate failed
+	ExitUsage        = 2   // usage, or input that cannot be read
+	ExitBroken       = 3   // a benchmark was wrong, crashed, ran out of memory, space or time
+	ExitInconclusive = 4   // no answer under --strict
+	ExitEnvironment  = 5   // environments differ
+	ExitInternal     = 70  // a bug of ours
+	ExitInterrupt    = 130 // SIGINT
+	ExitTerminate    = 143 // SIGTERM
+)
+
+// Usage marks an error as the user's to mend: a value, a path or a
+// combination that cannot be used. Nothing was run.
+type Usage struct{ Err error }
+
+// Error returns the cause's text.
+func (u *Usage) Error() string { return u.Err.Error() }
+
+// Unwrap returns the cause.
+func (u *Usage) Unwrap() error { return u.Err }
+
+// Usagef makes a *Usage of a sentence.
+func Usagef(format string, args ...any) error { return &Usage{fmt.Errorf(format, args...)} }
+
+// Signal is the cause of a context that a signal ended.
+type Signal struct{ Signal os.Signal }
+
+// Error names the signal.
+func (s *Signal) Error() string { return "stopped by " + s.Signal.String() }
+
+// ErrTimeout is the cause of a context that --timeout ended.
+var ErrTimeout = errors.New("the time given by --timeout is over")
+
+// WrongAnswer says that an execution's answer failed its verification.
+type WrongAnswer struct {
+	Workload string
+	Phase    string
+	Index    int
+	Failed   []folder.Check
+}
+
+// Error names the first check that failed.
+func (w *WrongAnswer) Error() string {
+	s := fmt.Sprintf("the answer of %s %d of %s is wrong", w.Phase, w.Index+1, w.Workload)
+	for i, c := range w.Failed {
+		sep := ", "
+		if i == 0 {
+			sep = ": "
+		}
+		s += fmt.Sprintf("%s%s should be %s and is %s", sep, c.Name, c.Want, c.Got)
+	}
+	return s
+}
+
+// ExitCode returns the code for what a command returned. Anything that is
+// not marked otherwise is ExitBroken.
+func ExitCode(err error) int {
+	var sig *Signal
+	var usage *Usage
+	switch {
+	case err == nil:
+		return ExitDone
+	case errors.As(err, &sig):
+		if sig.Signal == syscall.SIGTERM {
+			return ExitTerminate
+		}
+		return ExitInterrupt
+	case errors.As(err, &usage):
+		return ExitUsage
+	default:
+		return ExitBroken
+	}
+}
+
+// status is the run's end in a word.
+func status(err error, verified bool) folder.Status {
+	var sig *Signal
+	var wrong *WrongAnswer
+	switch {
+	case err == nil && verified:
+		return folder.Done
+	case err == nil:
+		return folder.Unverified
+	case errors.As(err, &sig):
+		return folder.Interrupted
+	case errors.Is(err, ErrTimeout):
+		return folder.TimedOut
+	case errors.As(err, &wrong):
+		return folder.Wrong
+	default:
+		return folder.Failed
+	}
+}
+
+// cause makes the end of ctx visible in err: what a job returns when it is
+// cancelled need not say why.
+func cause(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	if c := context.Cause(ctx); !errors.Is(err, c) {
+		return fmt.Errorf("%w: %w", c, err)
+	}
+	return err
+}

@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+
+	"github.com/execbench/execbench/bench"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// progress is the one line that says how a run goes. The zero progress
+// writes nothing.
+//
+// Events only count; one goroutine, which close joins, draws.
+type progress struct {
+	out        io.Writer // nil: nowhere
+	stop, done chan struct{}
+
+	mu    sync.Mutex
+	state progressState
+
+	bar   *progressbar.ProgressBar // of the goroutine that draws, as what follows
+	drawn progressState
+}
+
+// progressState is what there is to say.
+type progressState struct {
+	serial              int    // grows when a new thing is counted
+	phase               string // "iteration 2 of 5"
+	bytes               bool   // done and total are bytes
+	done, total         int64
+	stage               string
+	running, failed     int64
+	stageTasks, stageOK int64
+}
+
+// drawEvery is the distance between two drawings: readable, and cheap.
+const drawEvery = 200 * time.Millisecond
+
+// progress begins the line when standard error is a terminal.
+func (a *app) progress(quiet bool) *progress {
+	f, ok := a.err.(*os.File)
+	if quiet || !ok || !term.IsTerminal(int(f.Fd())) {
+		return &progress{}
+	}
+	p := &progress{out: f, stop: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		tick := time.NewTicker(drawEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-p.stop:
+				p.clear()
+				return
+			case <-tick.C:
+				p.draw()
+			}
+		}
+	}()
+	return p
+}
+
+// observe makes the line listen to a run.
+func (p *progress) observe(o *bench.Observer) {
+	if p.out == nil {
+		return
+	}
+	o.Phase, o.Bytes, o.Events = p.begin, p.count, p
+}
+
+// close removes the line.
+func (p *progress) close() {
+	if p.stop != nil {
+		close(p.stop)
+		<-p.done
+		p.stop = nil
+	}
+}
+
+// begin is told which phase begins.
+func (p *progress) begin(name string, index, of int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if of > 1 {
+		name = fmt.Sprintf("%s %d of %d", name, index+1, of)
+	}
+	p.state = progressState{serial: p.state.serial + 1, phase: name}
+}
+
+// count is told how many bytes of a phase are done.
+func (p *progress) count(done, total int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state.bytes, p.state.done, p.state.total = true, done, total
+}
+
+// Emit implements event.Sink.
+func (p *progress) Emit(e event.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := &p.state
+	switch e := e.(type) {
+	case *event.StageSubmitted:
+		*s = progressState{serial: s.serial + 1, phase: s.phase, stage: "stage " + e.Stage.StageAttempt.String() + " " + e.Stage.Name, total: int64(e.Stage.NumTasks)}
+	case *event.TaskStart:
+		s.running++
+	case *event.TaskEnd:
+		s.running--
+		if e.Reason == task.Success {
+			s.done++
+		} else {
+			s.failed++
+		}
+	}
+}
+
+// text is the line without its bar.
+func (s progressState) text() string {
+	parts := []string{s.phase}
+	if s.stage != "" {
+		parts = append(parts, s.stage)
+	}
+	switch {
+	case s.bytes:
+		parts = append(parts, fmt.Sprintf("%s of %s", units.Bytes(s.done), units.Bytes(s.total)))
+	case s.stage != "":
+		parts = append(parts, fmt.Sprintf("tasks %d done %d running %d failed", s.done, max(0, s.running), s.failed))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// draw writes the line as things stand.
+func (p *progress) draw() {
+	p.mu.Lock()
+	s := p.state
+	p.mu.Unlock()
+	if s.phase == "" || s == p.drawn {
+		return
+	}
+	if p.bar == nil || s.serial != p.drawn.serial {
+		p.clear()
+		p.bar = progressbar.NewOptions64(max(1, s.total),
+			progressbar.OptionSetWriter(p.out), progressbar.OptionSetWidth(16), progressbar.OptionUseANSICodes(true),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish(),
+			progressbar.OptionShowDescriptionAtLineEnd())
+	}
+	if s.total > 0 && s.total != p.bar.GetMax64() {
+		p.bar.ChangeMax64(s.total)
+	}
+	p.drawn = s
+	p.bar.Describe(s.text())
+	// The bar's error is that of the terminal: there is nobody to tell.
+	_ = p.bar.Set64(min(s.done, max(1, s.total)))
+}
+
+// clear removes the line from the terminal.
+func (p *progress) clear() {
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+	p.bar = nil
+}
