@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
@@ -359,4 +361,20 @@ func wantError(t testing.TB, err error, parts ...string) {
 			t.Errorf("the error does not say %q: %v", p, err)
 		}
 	}
+}
+
+// taskContext is what listeners are handed.
+type taskContext = executor.Context
+
+// yieldNow lets others run in a loop that waits for what no channel tells.
+func yieldNow() { runtime.Gosched() }
+
+// noPartitions is a dataset of no partitions: the text of no file.
+func noPartitions(t testing.TB, r *rig) *engine.Dataset[string] {
+	t.Helper()
+	d, err := engine.TextFiles(r.Session, []string{t.TempDir()}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

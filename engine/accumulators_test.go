@@ -1,0 +1,171 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/task"
+)
+
+func TestACC_001_FailuresCountOnlyWhereAsked(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("task.maxFailures", "4")})
+	all := engine.NewLongAccumulator(r.Session, "all").CountFailed()
+	good := engine.NewLongAccumulator(r.Session, "good")
+	d := engine.MapBatches(engine.Range(r.Session, 10, 10), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		all.Add(t, 1)
+		good.Add(t, 1)
+		if t.Number < 3 {
+			return nil, errors.New("not yet")
+		}
+		return append(dst, src...), nil
+	})
+	n, err := d.Count(t.Context())
+	check(t, err, n, 10)
+	check(t, nil, []int64{all.Value(), good.Value()}, []int64{40, 10})
+	check(t, nil, r.rec.ended(task.ExceptionFailure), 30)
+}
+
+func TestACC_001_PanicsAndKills(t *testing.T) {
+	r := start(t, engine.Config{})
+	all := engine.NewLongAccumulator(r.Session, "").CountFailed()
+	d := engine.MapBatches(engine.Range(r.Session, 4, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		all.Add(t, 1)
+		switch t.Number {
+		case 0:
+			panic("first")
+		case 1:
+			r.KillTask(t.Task, "second")
+		}
+		return append(dst, src...), nil
+	})
+	n, err := d.Count(t.Context())
+	check(t, err, n, 4)
+	check(t, nil, all.Value(), 12)
+	check(t, nil, []int{r.rec.ended(task.ExceptionFailure), r.rec.ended(task.TaskKilled)}, []int{4, 4})
+}
+
+func TestACC_002_FailingMergeHarmsNobody(t *testing.T) {
+	r := start(t, engine.Config{})
+	good := engine.NewLongAccumulator(r.Session, "good")
+	// An attempt adds one at a time; only the driver adds more than one.
+	bad := engine.NewAccumulator(r.Session, "bad", int64(0), func(a, b int64) int64 {
+		if b > 1 {
+			panic("cannot merge")
+		}
+		return a + b
+	})
+	d := engine.MapBatches(engine.Range(r.Session, 10, 10), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		bad.Add(t, 1)
+		good.Add(t, 1)
+		bad.Add(t, 1)
+		return append(dst, src...), nil
+	})
+	for i := range 2 {
+		n, err := d.Count(t.Context())
+		check(t, err, n, 10)
+		check(t, nil, []int64{good.Value(), bad.Value()}, []int64{10 * int64(i+1), 0})
+	}
+}
+
+func TestACC_004_NamedAccumulatorsInEvents(t *testing.T) {
+	r := start(t, engine.Config{})
+	named := engine.NewLongAccumulator(r.Session, "named")
+	unnamed := engine.NewLongAccumulator(r.Session, "")
+	d := engine.MapBatches(engine.Range(r.Session, 10, 10), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		named.Add(t, 1)
+		unnamed.Add(t, 5)
+		return append(dst, src...), nil
+	})
+	n, err := d.Count(t.Context())
+	check(t, err, n, 10)
+	var totals []string
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		if len(e.Accums) != 1 || e.Accums[0].Name != "named" || e.Accums[0].Update != "1" {
+			t.Fatalf("the end of %v carries %+v", e.Info.TaskAttempt, e.Accums)
+		}
+		totals = append(totals, fmt.Sprintf("%2s", e.Accums[0].Value))
+	}
+	slices.Sort(totals)
+	check(t, nil, totals, []string{" 1", " 2", " 3", " 4", " 5", " 6", " 7", " 8", " 9", "10"})
+	check(t, nil, unnamed.Value(), 50)
+}
+
+// Map stages that run again count again; result stages never do.
+func TestAccumulatorsOfMapAndResultTasks(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("shuffle.storage", "disk")})
+	maps := engine.NewLongAccumulator(r.Session, "maps")
+	results := engine.NewLongAccumulator(r.Session, "results")
+	in := engine.MapBatches(engine.Range(r.Session, 4, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		maps.Add(t, 1)
+		return append(dst, src...), nil
+	})
+	out := engine.Repartition(in, 2)
+	run := func() {
+		t.Helper()
+		err := out.Foreach(t.Context(), func(t *engine.Task, b []int64) error { results.Add(t, int64(len(b))); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	run()
+	check(t, nil, []int64{maps.Value(), results.Value()}, []int64{4, 4})
+	run() // the map stage is skipped
+	check(t, nil, []int64{maps.Value(), results.Value()}, []int64{4, 8})
+	remove(t, r.shuffleFiles(t, ".data")[0])
+	run() // one map task runs again
+	if maps.Value() <= 4 {
+		t.Errorf("the map stage ran again, and its accumulator says %d", maps.Value())
+	}
+	check(t, nil, results.Value(), 12)
+}
+
+func TestAccumulatorOfStrings(t *testing.T) {
+	r := start(t, engine.Config{})
+	// The longest string seen: what the driver keeps must outlive the message.
+	a := engine.NewAccumulator(r.Session, "longest", "", func(a, b string) string {
+		if len(b) > len(a) {
+			return b
+		}
+		return a
+	})
+	d := engine.MapBatches(engine.Range(r.Session, 50, 50), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		for _, v := range src {
+			a.Add(t, fmt.Sprintf("%0*d", v+1, v))
+		}
+		return append(dst, src...), nil
+	})
+	for range 3 {
+		if _, err := d.Count(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check(t, nil, a.Value(), fmt.Sprintf("%050d", 49))
+}
+
+func TestACC_008_InputAndShuffleRecords(t *testing.T) {
+	r := start(t, engine.Config{})
+	d := engine.Map(engine.Range(r.Session, 1000, 4), func(v int64) int64 { return v }).Cache()
+	sum := func(m task.Metric, from int) (n int64) {
+		for _, e := range of[*event.TaskEnd](r.rec)[from:] {
+			n += e.Metrics[m]
+		}
+		return n
+	}
+	for range 2 {
+		from := len(of[*event.TaskEnd](r.rec))
+		n, err := d.Count(t.Context())
+		check(t, err, n, 1000)
+		check(t, nil, sum(task.InputRecordsRead, from), 1000)
+	}
+	from := len(of[*event.TaskEnd](r.rec))
+	n, err := engine.Repartition(d, 3).Count(t.Context())
+	check(t, err, n, 1000)
+	check(t, nil, []int64{sum(task.ShuffleRecordsWritten, from), sum(task.ShuffleRecordsRead, from)}, []int64{1000, 1000})
+	if w, rd := sum(task.ShuffleBytesWritten, from), sum(task.ShuffleLocalBytesRead, from); w == 0 || w != rd {
+		t.Errorf("%d bytes written to the shuffle, %d read", w, rd)
+	}
+}

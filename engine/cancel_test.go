@@ -1,0 +1,385 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// blocking is a dataset of parts partitions whose attempts tell started and
+// then wait for their end.
+func blocking(s *engine.Session, parts int) (d *engine.Dataset[int64], started chan id.TaskAttempt) {
+	started = make(chan id.TaskAttempt, 1000)
+	return engine.MapBatches(engine.Range(s, int64(parts), parts), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		started <- t.TaskAttempt
+		<-t.Context().Done()
+		return nil, context.Cause(t.Context())
+	}), started
+}
+
+// background runs a job and returns how to wait for its error.
+func background(f func() error) (wait func() error) {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	return func() error { return <-done }
+}
+
+func TestKillTaskAndRetry(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("master", "local[2]")}) // one failure would end the job
+	first := make(chan id.Task, 1)
+	d := engine.MapBatches(engine.Range(r.Session, 4, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		if t.Partition == 2 && t.Number < 3 {
+			first <- t.Task
+			<-t.Context().Done()
+			if reason, killed := t.Killed(); !killed || reason != "for the test" {
+				return nil, errors.New("the attempt does not know why it was killed: " + reason)
+			}
+			return nil, context.Cause(t.Context())
+		}
+		return append(dst, src...), nil
+	})
+	var got []int64
+	wait := background(func() (err error) { got, err = d.Collect(context.Background()); return err })
+	var last id.Task
+	for range 3 { // kills do not count as failures
+		last = <-first
+		if !r.KillTask(last, "for the test") {
+			t.Error("the attempt was not running")
+		}
+	}
+	check(t, wait(), got, ints(4))
+	check(t, nil, r.rec.ended(task.TaskKilled), 3)
+	check(t, nil, r.rec.numbers(id.StageAttempt{}, 2), []int32{0, 1, 2, 3})
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		if e.Reason == task.TaskKilled && (e.Failure.Message != "for the test" || !e.Info.Killed) {
+			t.Errorf("killed attempt ends with %+v", e.Failure)
+		}
+	}
+	if r.KillTask(last, "again") {
+		t.Error("an ended attempt was running")
+	}
+	if r.KillTask(12345, "never was") {
+		t.Error("an unknown attempt was running")
+	}
+}
+
+// A kill that user code does not notice takes effect when the attempt ends.
+func TestKillThatIsIgnored(t *testing.T) {
+	r := start(t, engine.Config{})
+	first, gate := make(chan id.Task, 1), make(chan struct{})
+	var runs atomic.Int64
+	d := engine.Map(engine.Range(r.Session, 1, 1), func(v int64) int64 { return v })
+	d = engine.MapBatches(d, func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		if runs.Add(1) == 1 {
+			first <- t.Task
+			<-gate
+		}
+		return append(dst, src...), nil
+	})
+	wait := background(func() error { _, err := d.Count(context.Background()); return err })
+	r.KillTask(<-first, "ignored")
+	close(gate)
+	check(t, wait(), runs.Load(), 2)
+	check(t, nil, r.rec.ended(task.TaskKilled), 1)
+}
+
+// TestCAN_001 cancels jobs in every way, before and after their tasks launch,
+// and runs another afterwards.
+func TestCAN_001_Cancel(t *testing.T) {
+	for _, mode := range []string{"FIFO", "FAIR"} {
+		t.Run(mode, func(t *testing.T) {
+			r := start(t, engine.Config{Conf: conf("scheduler.mode", mode)})
+			cause := errors.New("no longer wanted")
+			alive := func() {
+				t.Helper()
+				n, err := engine.Range(r.Session, 10, 3).Count(t.Context())
+				check(t, err, n, 10)
+			}
+			ways := map[string]func(cancel context.CancelCauseFunc, job id.Job){
+				"id":      func(_ context.CancelCauseFunc, job id.Job) { r.CancelJob(job, "no longer wanted") },
+				"group":   func(context.CancelCauseFunc, id.Job) { r.CancelJobGroup("mine", "no longer wanted", false) },
+				"context": func(cancel context.CancelCauseFunc, _ id.Job) { cancel(cause) },
+			}
+			for name, end := range ways {
+				ctx, cancel := context.WithCancelCause(engine.WithJobGroup(t.Context(), "mine", "a test"))
+				d, started := blocking(r.Session, 5)
+				before := len(of[*event.JobStart](r.rec))
+				wait := background(func() error { _, err := d.Count(ctx); return err })
+				<-started
+				<-started
+				job := of[*event.JobStart](r.rec)[before]
+				check(t, nil, job.Properties[engine.PropertyJobGroup], "mine")
+				end(cancel, job.Job)
+				err := wait()
+				wantError(t, err, "no longer wanted")
+				var je *engine.JobError
+				if !errors.As(err, &je) || je.Job != job.Job {
+					t.Errorf("%s: no JobError with the job's id: %v", name, err)
+				}
+				if name == "context" && !errors.Is(err, cause) {
+					t.Errorf("the context's cause is lost: %v", err)
+				}
+				cancel(nil)
+				alive()
+			}
+			// A context that has ended already: nothing runs.
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(cause)
+			before := len(of[*event.JobStart](r.rec))
+			if _, err := engine.Range(r.Session, 10, 3).Count(ctx); !errors.Is(err, cause) {
+				t.Errorf("got %v", err)
+			}
+			check(t, nil, len(of[*event.JobStart](r.rec)), before)
+			r.CancelJob(12345, "never was")
+			alive()
+		})
+	}
+}
+
+func TestCAN_008_FutureJobsOfAGroup(t *testing.T) {
+	r := start(t, engine.Config{})
+	mine := engine.WithJobGroup(t.Context(), "mine", "")
+	r.CancelJobGroup("mine", "for good", true)
+	_, err := engine.Range(r.Session, 10, 3).Count(mine)
+	wantError(t, err, "mine")
+	check(t, nil, len(of[*event.TaskStart](r.rec)), 0)
+	n, err := engine.Range(r.Session, 10, 3).Count(engine.WithJobGroup(t.Context(), "other", ""))
+	check(t, err, n, 10)
+	n, err = engine.Range(r.Session, 10, 3).Count(t.Context())
+	check(t, err, n, 10)
+}
+
+// TestCAN_002 cancels a job while it caches: no partial partition stays.
+func TestCAN_002_NoPartialPartitionIsCached(t *testing.T) {
+	r := start(t, engine.Config{})
+	half := make(chan struct{}, 100)
+	var stop atomic.Bool
+	stop.Store(true)
+	d := engine.FromFunc(r.Session, "halfway", 2, func(t *engine.Task, part int, emit func([]int64) error) error {
+		if err := emit(ints(250)); err != nil {
+			return err
+		}
+		if stop.Load() {
+			half <- struct{}{}
+			<-t.Context().Done()
+			return context.Cause(t.Context())
+		}
+		return emit(ints(250))
+	}).Cache()
+	ctx, cancel := context.WithCancel(t.Context())
+	wait := background(func() error { _, err := d.Count(ctx); return err })
+	<-half
+	<-half
+	cancel()
+	if err := wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	stop.Store(false)
+	for range 2 {
+		n, err := d.Count(t.Context())
+		check(t, err, n, 1000)
+	}
+}
+
+// TestCAN_003: two jobs share a map stage, one is cancelled in the midst.
+func TestCAN_003_SharedStageSurvives(t *testing.T) {
+	r := start(t, engine.Config{})
+	gate, inside := make(chan struct{}), make(chan struct{}, 10)
+	var once sync.Once
+	d := engine.MapBatches(keyed(r.Session, 4000, 10, 4), func(t *engine.Task, dst, src []engine.Pair[int64, int64]) ([]engine.Pair[int64, int64], error) {
+		once.Do(func() { inside <- struct{}{}; <-gate })
+		return append(dst, src...), nil
+	})
+	sums := engine.ReduceByKey(d, add, engine.Partitions(2))
+	ctx, cancel := context.WithCancel(t.Context())
+	first := background(func() error { _, err := sums.Count(ctx); return err })
+	<-inside
+	submitted := len(of[*event.JobStart](r.rec))
+	var got []engine.Pair[int64, int64]
+	second := background(func() (err error) { got, err = sums.Collect(context.Background()); return err })
+	for len(of[*event.JobStart](r.rec)) == submitted { // the second job is there
+		yieldNow()
+	}
+	cancel()
+	if err := first(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	close(gate)
+	wantPairs(t, second(), got, wantSums(4000, 10))
+}
+
+// TestCAN_004 cancels a job that iterates over what it fetched: the next
+// batch ends it although user code never looks.
+func TestCAN_004_IterationStopsAtTheNextBatch(t *testing.T) {
+	r := start(t, engine.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	d := engine.FromFunc(r.Session, "endless", 2, func(t *engine.Task, _ int, emit func([]int64) error) error {
+		b := ints(100)
+		for {
+			if err := emit(b); err != nil {
+				return err
+			}
+		}
+	})
+	var once sync.Once
+	_, err := engine.Map(d, func(v int64) int64 { once.Do(cancel); return v }).Count(ctx)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	check(t, nil, r.rec.ended(task.Success), 0)
+}
+
+// Cancelling, or closing the session, in the midst of a sort that spills.
+func TestCancelWhileSpilling(t *testing.T) {
+	for _, how := range []string{"context", "kill", "close"} {
+		t.Run(how, func(t *testing.T) {
+			r := start(t, engine.Config{Memory: 64 << 20})
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			cause := errors.New("enough sorted")
+			var rows atomic.Int64
+			inside, gate := make(chan id.Task, 1), make(chan struct{})
+			var once sync.Once
+			d := engine.FromFunc(r.Session, "noise", 4, func(t *engine.Task, part int, emit func([][100]byte) error) error {
+				b := make([][100]byte, 1000)
+				state := uint64(part) + 1
+				for range 200 { // 20 MB a partition
+					for i := range b {
+						state = state*6364136223846793005 + 1442695040888963407
+						for j := range 8 {
+							b[i][j] = byte(state >> (8 * j))
+						}
+					}
+					rows.Add(int64(len(b)))
+					if err := emit(b); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			sorted := engine.SortBy(d, func(v [100]byte) [10]byte { return [10]byte(v[:10]) }, engine.Partitions(2))
+			out := engine.MapBatches(sorted, func(t *engine.Task, dst, src [][100]byte) ([][100]byte, error) {
+				once.Do(func() { inside <- t.Task; <-gate })
+				return append(dst, src...), nil
+			})
+			wait := background(func() error { _, err := out.Count(ctx); return err })
+			n := <-inside
+			if len(r.files("")) == 0 {
+				t.Error("nothing was spilled: the test proves nothing")
+			}
+			switch how {
+			case "context":
+				cancel(cause)
+				close(gate)
+				if err := wait(); !errors.Is(err, cause) {
+					t.Errorf("got %v", err)
+				}
+			case "kill":
+				r.KillTask(n, "for the test")
+				close(gate)
+				if err := wait(); err != nil {
+					t.Error(err)
+				}
+				check(t, nil, r.rec.ended(task.TaskKilled), 1)
+			case "close":
+				closed := background(func() error { r.finish(); return nil })
+				close(gate)
+				if err := wait(); err == nil {
+					t.Error("the job succeeded although its session was closed")
+				}
+				closed()
+			}
+		})
+	}
+}
+
+// What user code reserved or began is given back when it is killed.
+func TestCAN_011_ListenersRunOnCancel(t *testing.T) {
+	r := start(t, engine.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var opened, closed atomic.Int64
+	inside := make(chan struct{}, 10)
+	d := engine.MapBatches(engine.Range(r.Session, 2, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		opened.Add(1)
+		t.OnComplete(func(*taskContext) error { closed.Add(1); return nil })
+		inside <- struct{}{}
+		<-t.Context().Done()
+		return nil, context.Cause(t.Context())
+	})
+	wait := background(func() error { _, err := d.Count(ctx); return err })
+	<-inside
+	<-inside
+	cancel()
+	if err := wait(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	r.finish()
+	check(t, nil, []int64{opened.Load(), closed.Load()}, []int64{2, 2})
+}
+
+func TestClosedSession(t *testing.T) {
+	r := start(t, engine.Config{})
+	d := engine.Range(r.Session, 10, 2)
+	r.finish()
+	if err := r.Close(); err != nil {
+		t.Errorf("the second Close: %v", err)
+	}
+	if _, err := d.Count(t.Context()); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := engine.NewBroadcast(r.Session, 1); !errors.Is(err, engine.ErrClosed) { // BCT-003
+		t.Errorf("got %v", err)
+	}
+	for _, err := range d.Batches(t.Context()) {
+		if !errors.Is(err, engine.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if r.KillTask(0, "closed") {
+		t.Error("an attempt runs in a closed session")
+	}
+	r.CancelJob(0, "closed")
+	r.CancelJobGroup("g", "closed", true)
+}
+
+// Close in the midst of many jobs: every one of them ends.
+func TestCloseWithJobsRunning(t *testing.T) {
+	r := start(t, engine.Config{Cores: 3})
+	d, started := blocking(r.Session, 2)
+	sums := engine.ReduceByKey(keyed(r.Session, 100000, 1000, 8), add)
+	sums.Persist(block.MemoryAndDisk)
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Add(2)
+		go func() {
+			defer wg.Done()
+			if _, err := d.Count(context.Background()); err == nil {
+				t.Error("a job that waits for ever has succeeded")
+			}
+		}()
+		go func() {
+			defer wg.Done()
+			for {
+				if _, err := sums.Count(context.Background()); err != nil {
+					if !errors.Is(err, engine.ErrClosed) && !strings.Contains(err.Error(), "closed") {
+						t.Errorf("got %v", err)
+					}
+					return
+				}
+			}
+		}()
+	}
+	<-started
+	r.finish()
+	wg.Wait()
+}
