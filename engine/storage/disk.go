@@ -45,7 +45,7 @@ type Disk struct {
 		kept   int64                // bytes of committed files
 		free   []freeFile           // to be reused
 		freed  int64                // their bytes
-		temps  int                  // temporary files so far
+		temps  int                  // numbers given to files without a name of their own
 		closed bool
 	}
 }
@@ -236,9 +236,21 @@ func (d *Disk) Remove(name string) bool {
 	}
 	delete(d.mu.files, name)
 	d.mu.kept -= info.size
-	reusable := info.opens == 0
+	reusable := info.opens == 0 && info.size >= recycleLeast
+	d.mu.temps++
+	free := "free_" + strconv.Itoa(d.mu.temps)
 	d.mu.Unlock()
-	d.discard(d.Path(name), info.size, reusable)
+	path := d.Path(name)
+	if reusable {
+		// The name may be taken again before the file is.
+		free = filepath.Join(filepath.Dir(path), free)
+		if d.fs.Rename(path, free) == nil {
+			path = free
+		} else {
+			reusable = false
+		}
+	}
+	d.discard(path, info.size, reusable)
 	return true
 }
 

@@ -193,6 +193,41 @@ func TestFileBeingReadIsNotReused(t *testing.T) {
 	}
 }
 
+// A file kept for reuse is out of the way of a later file of the same name.
+func TestFreedFileDoesNotStandForItsName(t *testing.T) {
+	d := openDisk(t, fsys.OS)
+	const files = 3
+	name := func(i int) string { return fmt.Sprintf("rdd_1_%d", i) }
+	for i := range files {
+		writeFile(t, d, name(i), payload(i, int(recycleLeast)))
+	}
+	for i := range files {
+		d.Remove(name(i))
+		if _, err := os.Stat(d.Path(name(i))); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s was removed, and is still there: %v", name(i), err)
+		}
+	}
+	for i := range files { // takes up a freed file each, and its name
+		writeFile(t, d, name(i), payload(10+i, int(recycleLeast)))
+	}
+	for range files { // must not take up any of those
+		f, err := d.TempFile("temp_local")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(payload(99, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+	}
+	for i := range files {
+		got, err := os.ReadFile(d.Path(name(i)))
+		if err != nil || !bytes.Equal(got, payload(10+i, int(recycleLeast))) {
+			t.Errorf("%s holds something else: %d bytes, %v", name(i), len(got), err)
+		}
+	}
+}
+
 func TestFullDiskIsToldWithPathAndAmount(t *testing.T) {
 	faulty := fsys.NewFaulty(fsys.OS, fsys.Fault{Ops: fsys.OpWrite, K: 2, After: true, Err: syscall.ENOSPC})
 	d := openDisk(t, faulty)
