@@ -165,6 +165,9 @@ func (e *execution) phases(ctx context.Context) error {
 	if err := e.prepareInput(ctx); err != nil {
 		return err
 	}
+	if err := e.folder.Update(); err != nil {
+		return err
+	}
 	for i := range e.Warmup {
 		if err := e.execute(ctx, folder.Warmup, i, e.Warmup); err != nil {
 			return err
@@ -291,9 +294,9 @@ func (e *execution) finish(err error) error {
 	v := folder.Verdict{Status: status(err, e.Verify), ExitCode: ExitCode(err), Checks: e.checks}
 	switch v.Status {
 	case folder.Done:
-		v.Verdict = fmt.Sprintf("%d iterations, every answer verified", e.Iterations)
+		v.Verdict = "every answer verified"
 	case folder.Unverified:
-		v.Verdict = fmt.Sprintf("%d iterations, no answer verified", e.Iterations)
+		v.Verdict = "no answer was verified"
 	default:
 		v.Error, v.Verdict = err.Error(), err.Error()
 	}

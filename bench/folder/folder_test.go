@@ -191,14 +191,21 @@ func TestAnUnfinishedRunOpens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.Manifest.Input.Checksum = "known by now"
+	if err := w.Update(); err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Add(samples()[1]); err != nil {
 		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, BenchFile)); err != nil || !strings.Contains(string(text), "data: known by now\n") {
+		t.Errorf("bench.txt says %s, %v", text, err)
 	}
 	r, err := Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Manifest.Status != Running || r.Manifest.End != nil || len(r.Samples) != 1 || r.Verdict != nil || len(r.Problems) != 2 {
+	if r.Manifest.Input.Checksum != "known by now" || r.Manifest.Status != Running || r.Manifest.End != nil || len(r.Samples) != 1 || r.Verdict != nil || len(r.Problems) != 2 {
 		t.Errorf("%+v", r)
 	}
 }

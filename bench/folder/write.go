@@ -17,6 +17,7 @@ type Writer struct {
 	Manifest *Manifest
 
 	samples, bench, log *os.File
+	headed              bool // bench.txt has its header
 }
 
 // Create begins a run folder at dir, which must not exist or must be empty,
@@ -37,9 +38,6 @@ func Create(dir string, m *Manifest) (*Writer, error) {
 			break
 		}
 		*f.file, err = os.OpenFile(w.path(f.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o666)
-	}
-	if err == nil {
-		_, err = w.bench.Write(benchHeader(m))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot begin run folder %s: %w", dir, err), w.closeFiles())
@@ -73,18 +71,32 @@ func claim(dir string) error {
 
 func (w *Writer) path(name string) string { return filepath.Join(w.Dir, name) }
 
+// Update writes the manifest as it is now: what has become known since
+// Create survives a crash.
+func (w *Writer) Update() error {
+	if err := w.writeJSON(ManifestFile, w.Manifest); err != nil {
+		return fmt.Errorf("cannot write the manifest of %s: %w", w.Dir, err)
+	}
+	return nil
+}
+
 // EventsPath is where the event file belongs.
 func (w *Writer) EventsPath() string { return w.path(EventsFile) }
 
 // Log is the log file. It stays open until Finish.
 func (w *Writer) Log() *os.File { return w.log }
 
-// Add appends a sample to samples.jsonl and, if it is a result, to bench.txt.
-// Both are with the kernel when it returns.
+// Add appends a sample to samples.jsonl and, if it is a result, to bench.txt,
+// which the first one gives its header. Both are with the kernel when it
+// returns.
 func (w *Writer) Add(s Sample) error {
 	line, err := json.Marshal(s)
 	if err == nil {
 		_, err = w.samples.Write(append(line, '\n'))
+	}
+	if err == nil && !w.headed {
+		w.headed = true
+		_, err = w.bench.Write(benchHeader(w.Manifest))
 	}
 	if err == nil {
 		_, err = w.bench.Write(benchLine(w.Manifest, s))

@@ -104,7 +104,7 @@ func (a *app) gen(c *cobra.Command, w *workloads.Workload, v workloads.Values, f
 			*data.Manifest
 		}{schemaVersion, set.Dir, set.Manifest})
 	}
-	_, err = fmt.Fprintf(a.out, "%s: %s (%d bytes) in %d files, checksum %s, %s\n",
+	_, err = fmt.Fprintf(a.out, "%s: %s (%d bytes), files %d, checksum %s, %s\n",
 		set.Dir, set.Bytes, set.Bytes, len(set.Files), set.Checksum, units.Duration(time.Since(began)))
 	return err
 }

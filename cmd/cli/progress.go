@@ -34,13 +34,12 @@ type progress struct {
 
 // progressState is what there is to say.
 type progressState struct {
-	serial              int    // grows when a new thing is counted
-	phase               string // "iteration 2 of 5"
-	bytes               bool   // done and total are bytes
-	done, total         int64
-	stage               string
-	running, failed     int64
-	stageTasks, stageOK int64
+	serial          int    // grows when a new thing is counted
+	phase           string // "iteration 2 of 5"
+	bytes           bool   // done and total are bytes
+	done, total     int64
+	stage           string
+	running, failed int64
 }
 
 // drawEvery is the distance between two drawings: readable, and cheap.

@@ -152,13 +152,13 @@ func writeHead(w io.Writer, r *folder.Run) error {
 			parts = append(parts, p.Name+"="+p.Value)
 		}
 	}
-	parts = append(parts, fmt.Sprintf("%d cores", m.Cores), "memory "+m.Memory.String())
+	parts = append(parts, fmt.Sprintf("cores %d", m.Cores), "memory "+m.Memory.String())
 	if in := &m.Input; in.Files > 0 {
 		what := "input"
 		if in.Generated {
 			what = "generated data"
 		}
-		parts = append(parts, fmt.Sprintf("%s %s in %d files", what, in.Bytes, in.Files))
+		parts = append(parts, fmt.Sprintf("%s %s", what, in.Bytes), fmt.Sprintf("files %d", in.Files))
 	}
 	_, err := fmt.Fprintf(w, "%s\n\n", strings.Join(parts, " · "))
 	return err
