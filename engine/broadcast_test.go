@@ -1,0 +1,105 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+)
+
+func TestBCT_001_DestroyAndUnpersist(t *testing.T) {
+	r := start(t, engine.Config{})
+	b, err := engine.NewBroadcast(r.Session, []string{"zero", "one", "two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := func() ([]string, error) {
+		return engine.MapBatches(engine.Range(r.Session, 3, 3), func(t *engine.Task, dst []string, src []int64) ([]string, error) {
+			words, err := b.Value()
+			if err != nil {
+				return nil, err
+			}
+			for _, v := range src {
+				dst = append(dst, words[v])
+			}
+			return dst, nil
+		}).Collect(t.Context())
+	}
+	got, err := look()
+	check(t, err, got, []string{"zero", "one", "two"})
+	if r.held("broadcast values") == 0 {
+		t.Error("the decoded value is not accounted for")
+	}
+	check(t, b.Unpersist(), r.held("broadcast values"), 0)
+	got, err = look() // still readable
+	check(t, err, got, []string{"zero", "one", "two"})
+
+	check(t, b.Destroy(), r.held("broadcast"), 0)
+	for name, f := range map[string]func() error{
+		"Value":     func() error { _, err := b.Value(); return err },
+		"Unpersist": b.Unpersist,
+		"Destroy":   b.Destroy,
+	} {
+		if err := f(); !errors.Is(err, engine.ErrDestroyed) {
+			t.Errorf("%s after Destroy: %v", name, err)
+		}
+	}
+	_, err = look()
+	wantError(t, err, "destroyed")
+}
+
+// A broadcast larger than memory allows at once goes to disk and comes back.
+func TestBroadcastUnderPressure(t *testing.T) {
+	r := start(t, engine.Config{Memory: 64 << 20})
+	text := strings.Repeat("0123456789abcdef", 1<<18) // 4 MiB
+	b, err := engine.NewBroadcast(r.Session, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var computed atomic.Int64
+	d := rows(r.Session, 0, 40<<10, 8, &computed).Cache() // 40 MiB of 32 MiB
+	sumRows(t, d)
+	n, err := engine.MapBatches(engine.Range(r.Session, 4, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		v, err := b.Value()
+		if err != nil {
+			return nil, err
+		}
+		if v != text {
+			return nil, errors.New("the value is another one")
+		}
+		return append(dst, src...), nil
+	}).Count(t.Context())
+	check(t, err, n, 4)
+	check(t, b.Destroy(), r.held("broadcast"), 0)
+}
+
+func TestBCT_004_NeverReadNeverDecoded(t *testing.T) {
+	r := start(t, engine.Config{})
+	b, err := engine.NewBroadcast(r.Session, strings.Repeat("x", 100_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := engine.Map(engine.Range(r.Session, 3, 3), func(v int64) int64 {
+		if v > 100 {
+			b.Value()
+		}
+		return v
+	}).Count(t.Context())
+	check(t, err, n, 3)
+	check(t, nil, r.held("broadcast values"), 0)
+}
+
+// Task binaries are broadcasts: they go with their stages (CLN-004).
+func TestCLN_004_TaskBinariesGo(t *testing.T) {
+	r := start(t, engine.Config{})
+	for range 20 {
+		n, err := engine.Repartition(engine.Range(r.Session, 100, 3), 2).Count(t.Context())
+		check(t, err, n, 100)
+	}
+	if err := engine.Idle(r.Session); err != nil {
+		t.Error(err)
+	}
+	check(t, nil, r.held("broadcasts"), 0)
+}

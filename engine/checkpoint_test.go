@@ -1,0 +1,167 @@
+package engine_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
+)
+
+// counted passes ints(n) through and counts how many were computed.
+func counted(s *engine.Session, n, parts int, computed *atomic.Int64) *engine.Dataset[int64] {
+	return engine.MapBatches(engine.Range(s, int64(n), parts), func(_ *engine.Task, dst, src []int64) ([]int64, error) {
+		computed.Add(int64(len(src)))
+		return append(dst, src...), nil
+	})
+}
+
+func TestCLN_001_LocalCheckpoint(t *testing.T) {
+	for _, c := range []struct{ before, after block.Level }{
+		{block.LevelNone, block.DiskOnly},
+		{block.MemoryOnly, block.MemoryAndDisk},
+		{block.MemoryOnlySer, block.MemoryAndDiskSer},
+		{block.DiskOnly, block.DiskOnly},
+	} {
+		t.Run(c.before.String(), func(t *testing.T) {
+			r := start(t, engine.Config{})
+			var computed atomic.Int64
+			d := counted(r.Session, 1000, 5, &computed)
+			if c.before != block.LevelNone {
+				d.Persist(c.before)
+			}
+			d.LocalCheckpoint()
+			check(t, nil, d.Node().Level(), c.after)
+			got, err := d.Take(t.Context(), 3) // reads one partition only
+			check(t, err, got, ints(3))
+			check(t, nil, computed.Load(), 1000)
+			for p := range 5 {
+				if !engine.HasBlock(r.Session, block.Node(d.Node().ID, p)) {
+					t.Errorf("partition %d was not saved", p)
+				}
+			}
+			if s := engine.Explain(d); strings.Contains(s, "range") {
+				t.Errorf("the lineage is not cut:\n%s", s)
+			}
+			all, err := engine.Map(d, func(v int64) int64 { return v }).Collect(t.Context())
+			check(t, err, all, ints(1000))
+			check(t, nil, computed.Load(), 1000)
+		})
+	}
+}
+
+func TestCLN_002_LostLocalCheckpoint(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("task.maxFailures", "2")})
+	var computed atomic.Int64
+	d := counted(r.Session, 100, 2, &computed).LocalCheckpoint()
+	n, err := d.Count(t.Context())
+	check(t, err, n, 100)
+	b := block.Node(d.Node().ID, 1)
+	check(t, nil, engine.RemoveBlock(r.Session, b), true)
+	_, err = d.Count(t.Context())
+	wantError(t, err, string(b), "Checkpoint")
+	check(t, nil, computed.Load(), 100)
+}
+
+func TestCLN_003_ReliableCheckpoint(t *testing.T) {
+	dir := t.TempDir()
+	r := start(t, engine.Config{})
+	var computed, failures atomic.Int64
+	d := engine.MapBatches(engine.Repartition(counted(r.Session, 1000, 4, &computed), 3), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		if t.Number == 0 && failures.Add(1) <= 20 {
+			return nil, errors.New("not the first time") // in the job and in the saving
+		}
+		return append(dst, src...), nil
+	}).Checkpoint(dir)
+	first, err := d.Collect(t.Context())
+	check(t, err, len(first), 1000)
+	after := computed.Load()
+	again, err := d.Collect(t.Context())
+	check(t, err, again, first)
+	check(t, nil, computed.Load(), after)
+	if failures.Load() < 4 {
+		t.Errorf("%d failures: none while the checkpoint was written", failures.Load())
+	}
+	// A sort over it, so that a new stage reads it.
+	sorted, err := engine.SortBy(d, func(v int64) int64 { return v }).Collect(t.Context())
+	check(t, err, sorted, ints(1000))
+	stages := 0
+	for _, j := range of[*event.JobStart](r.rec) {
+		stages = len(j.Stages) // of the last
+	}
+	check(t, nil, stages, 2) // the checkpoint's and the sort's: the repartition is cut off
+	// Nothing temporary is left beside the parts.
+	left, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	check(t, err, len(left), 4)
+}
+
+func TestCLN_003_ZeroPartitions(t *testing.T) {
+	r := start(t, engine.Config{})
+	dir := t.TempDir()
+	none := engine.Union(engine.Filter(engine.Range(r.Session, 10, 1), func(int64) bool { return false }))
+	n, err := none.Checkpoint(dir).Count(t.Context())
+	check(t, err, n, 0)
+	n, err = none.Count(t.Context())
+	check(t, err, n, 0)
+	empty := noPartitions(t, r)
+	for _, d := range []*engine.Dataset[string]{empty.Checkpoint(t.TempDir()), noPartitions(t, r).LocalCheckpoint()} {
+		for range 2 {
+			n, err := d.Count(t.Context())
+			check(t, err, n, 0)
+		}
+	}
+}
+
+func TestDamagedCheckpoint(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, path string){
+		"deleted":   remove,
+		"flipped":   flip,
+		"truncated": func(t *testing.T, path string) { check(t, os.Truncate(path, 5), 0, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			r := start(t, engine.Config{Conf: conf("task.maxFailures", "1")})
+			d := engine.Map(engine.Range(r.Session, 1000, 2), func(v int64) int64 { return v }).Checkpoint(dir)
+			n, err := d.Count(t.Context())
+			check(t, err, n, 1000)
+			parts, err := filepath.Glob(filepath.Join(dir, "*", "part-*"))
+			check(t, err, len(parts), 2)
+			harm(t, parts[1])
+			_, err = d.Count(t.Context())
+			wantError(t, err, parts[1])
+		})
+	}
+}
+
+// Checkpointing in the midst of a lineage, twice, with readers of both ends.
+func TestCheckpointOfAnAncestor(t *testing.T) {
+	r := start(t, engine.Config{})
+	var computed atomic.Int64
+	a := counted(r.Session, 100, 3, &computed).Checkpoint(t.TempDir())
+	b := engine.Map(a, func(v int64) int64 { return v * 2 }).LocalCheckpoint()
+	c := engine.Filter(b, func(v int64) bool { return v < 20 })
+	got, err := c.Collect(t.Context())
+	check(t, err, got, []int64{0, 2, 4, 6, 8, 10, 12, 14, 16, 18})
+	after := computed.Load()
+	all, err := a.Collect(t.Context())
+	check(t, err, all, ints(100))
+	check(t, nil, computed.Load(), after)
+}
+
+func TestCheckpointIntoAnImpossibleFolder(t *testing.T) {
+	r := start(t, engine.Config{})
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := engine.Map(engine.Range(r.Session, 10, 2), func(v int64) int64 { return v }).Checkpoint(file)
+	_, err := d.Count(t.Context())
+	wantError(t, err, "cannot checkpoint", file)
+	n, err := d.Count(t.Context()) // the lineage is not cut
+	check(t, err, n, 10)
+}

@@ -1,0 +1,258 @@
+package engine_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+var levels = []block.Level{block.MemoryOnly, block.MemoryOnlySer, block.MemoryAndDisk, block.MemoryAndDiskSer, block.DiskOnly, block.OffHeap}
+
+// wideRow is a record that fills memory quickly.
+type wideRow struct {
+	N   int64
+	Pad [1016]byte
+}
+
+// rows makes n wide rows (1 KiB each) from first on, in parts partitions, and
+// counts how many were computed.
+func rows(s *engine.Session, first, n int64, parts int, computed *atomic.Int64) *engine.Dataset[wideRow] {
+	return engine.MapBatches(engine.Range(s, n, parts), func(t *engine.Task, dst []wideRow, src []int64) ([]wideRow, error) {
+		computed.Add(int64(len(src)))
+		for _, v := range src {
+			row := wideRow{N: first + v}
+			row.Pad[0], row.Pad[1015] = byte(row.N), byte(row.N>>8)
+			dst = append(dst, row)
+		}
+		return dst, nil
+	})
+}
+
+// sumRows adds the rows up and checks that each is whole.
+func sumRows(t *testing.T, d *engine.Dataset[wideRow]) int64 {
+	t.Helper()
+	var mu sync.Mutex
+	var sum int64
+	err := d.Foreach(t.Context(), func(_ *engine.Task, b []wideRow) error {
+		part := int64(0)
+		for i := range b {
+			if b[i].Pad[0] != byte(b[i].N) || b[i].Pad[1015] != byte(b[i].N>>8) {
+				return errors.New("a row is damaged")
+			}
+			part += b[i].N
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		sum += part
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sum
+}
+
+// TestBLK_002 caches three datasets of 24 MiB each at every level where 32
+// MiB are managed: what does not fit is evicted, dropped to disk or computed
+// again, and the answers stay right.
+func TestBLK_002_PersistUnderTinyMemory(t *testing.T) {
+	for _, level := range levels {
+		t.Run(level.String(), func(t *testing.T) {
+			r := start(t, engine.Config{Memory: 64 * units.MiB})
+			const n = 24 << 10
+			var computed [3]atomic.Int64
+			var sets [3]*engine.Dataset[wideRow]
+			for i := range sets {
+				sets[i] = rows(r.Session, int64(i)*n, n, 8, &computed[i]).Persist(level)
+			}
+			for range 2 {
+				for i, d := range sets {
+					base := int64(i) * n
+					check(t, nil, sumRows(t, d), base*n+n*(n-1)/2)
+				}
+			}
+			for i := range computed {
+				if got := computed[i].Load(); level.Disk() && got != n {
+					t.Errorf("dataset %d on %v was computed %d times over", i, level, got/n)
+				} else if got < n || got > 2*n {
+					t.Errorf("%d rows computed", got)
+				}
+			}
+			evicted, files := 0, len(r.files("rdd_"))
+			for _, e := range of[*event.BlockUpdated](r.rec) {
+				if strings.HasPrefix(e.Block, "rdd_") && (e.Level == block.LevelNone || e.Level&block.UseMemory == 0) {
+					evicted++
+				}
+			}
+			if level.Memory() && evicted == 0 {
+				t.Error("nothing was evicted: the test proves nothing")
+			}
+			if level.Disk() != (files > 0) {
+				t.Errorf("%d files at level %v", files, level)
+			}
+			for _, d := range sets { // BLK-025
+				d.Unpersist()
+			}
+			check(t, nil, len(r.files("rdd_")), 0)
+			check(t, nil, r.held("cached"), 0)
+			for i, d := range sets {
+				for p := range d.Partitions() {
+					if engine.HasBlock(r.Session, block.Node(d.Node().ID, p)) {
+						t.Errorf("partition %d of dataset %d is still there", p, i)
+					}
+				}
+			}
+			check(t, nil, len(of[*event.NodeUnpersisted](r.rec)), 3)
+		})
+	}
+}
+
+// TestBLK_002 within one dataset: its own partitions do not push each other
+// out of memory.
+func TestBLK_002_NoEvictionWithinADataset(t *testing.T) {
+	r := start(t, engine.Config{Memory: 64 * units.MiB, Cores: 1})
+	const n = 48 << 10 // 48 MiB in 24 partitions
+	var computed atomic.Int64
+	d := rows(r.Session, 0, n, 24, &computed).Cache()
+	sumRows(t, d)
+	first := computed.Load()
+	sumRows(t, d)
+	again := computed.Load() - first
+	if again == 0 || again > n*3/4 {
+		t.Errorf("%d of %d rows were computed again: the partitions that fit stay", again, n)
+	}
+}
+
+func TestBLK_006_LostDiskPartitions(t *testing.T) {
+	for name, lose := range map[string]func(t *testing.T, path string){
+		"deleted":   remove,
+		"flipped":   flip,
+		"truncated": func(t *testing.T, path string) { check(t, os.Truncate(path, 100), 0, 0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := start(t, engine.Config{Conf: conf("task.maxFailures", "2", "storage.readBackFraction", "0")})
+			var computed atomic.Int64
+			d := rows(r.Session, 0, 1000, 4, &computed).Persist(block.DiskOnly)
+			check(t, nil, sumRows(t, d), 499500)
+			for _, f := range r.shuffleFiles(t, "rdd_") {
+				lose(t, f)
+			}
+			check(t, nil, sumRows(t, d), 499500)
+			check(t, nil, computed.Load(), 2000)
+			check(t, nil, r.rec.ended(task.ExceptionFailure) > 0, true)
+			check(t, nil, sumRows(t, d), 499500)
+			check(t, nil, computed.Load(), 2000)
+		})
+	}
+}
+
+// Two jobs at once over one cached dataset compute each partition once.
+func TestCachedPartitionIsComputedOnce(t *testing.T) {
+	r := start(t, engine.Config{Cores: 4})
+	var computed atomic.Int64
+	d := rows(r.Session, 0, 2000, 6, &computed).Persist(block.MemoryAndDisk)
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			if n, err := d.Count(t.Context()); err != nil || n != 2000 {
+				t.Errorf("got %d, %v", n, err)
+			}
+		})
+	}
+	wg.Wait()
+	check(t, nil, computed.Load(), 2000)
+}
+
+// An attempt that fails while it caches leaves nothing; one that only takes a
+// few records caches all of them.
+func TestCachingOfFailedAndShortAttempts(t *testing.T) {
+	r := start(t, engine.Config{})
+	var fail atomic.Bool
+	fail.Store(true)
+	in := engine.FromFunc(r.Session, "fails at the end", 2, func(t *engine.Task, part int, emit func([]int64) error) error {
+		if err := emit(ints(100)); err != nil {
+			return err
+		}
+		if fail.Load() {
+			panic("at the end")
+		}
+		return emit(ints(100))
+	}).Cache()
+	_, err := in.Count(t.Context())
+	wantError(t, err, "at the end")
+	fail.Store(false)
+	got, err := in.Take(t.Context(), 5)
+	check(t, err, got, ints(5))
+	check(t, nil, engine.HasBlock(r.Session, block.Node(in.Node().ID, 0)), true)
+	check(t, nil, engine.HasBlock(r.Session, block.Node(in.Node().ID, 1)), false)
+	n, err := in.Count(t.Context())
+	check(t, err, n, 400)
+}
+
+func TestUnpersistWhileRead(t *testing.T) {
+	r := start(t, engine.Config{})
+	var computed atomic.Int64
+	d := rows(r.Session, 0, 3000, 2, &computed).Persist(block.MemoryAndDisk)
+	check(t, nil, sumRows(t, d), 3000*2999/2)
+	inside, gate := make(chan struct{}, 100), make(chan struct{})
+	var once sync.Once
+	slow := engine.Map(d, func(v wideRow) int64 {
+		once.Do(func() { inside <- struct{}{}; <-gate })
+		return v.N
+	})
+	var sum int64
+	wait := background(func() (err error) { sum, _, err = slow.Reduce(t.Context(), add); return err })
+	<-inside
+	d.Unpersist()
+	close(gate)
+	check(t, wait(), sum, 3000*2999/2)
+	check(t, nil, r.held("cached"), 0)
+	check(t, nil, len(r.files("rdd_")), 0)
+}
+
+func TestPersistRefusals(t *testing.T) {
+	r := start(t, engine.Config{})
+	d := engine.Range(r.Session, 10, 2).Cache()
+	d.Cache() // the same level again is fine
+	for name, f := range map[string]func(){
+		"another level": func() { d.Persist(block.DiskOnly) },
+		"no level":      func() { engine.Range(r.Session, 10, 2).Persist(block.LevelNone) },
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("%s: no panic", name)
+				}
+			}()
+			f()
+		}()
+	}
+}
+
+// Persisting again after Unpersist takes up the same names and files.
+func TestPersistAgain(t *testing.T) {
+	for _, level := range []block.Level{block.DiskOnly, block.MemoryAndDisk} {
+		r := start(t, engine.Config{Memory: 64 * units.MiB})
+		const n = 40 << 10
+		var computed atomic.Int64
+		d := rows(r.Session, 0, n, 8, &computed)
+		for round := range int64(4) {
+			d.Persist(level)
+			for range 2 {
+				check(t, nil, sumRows(t, d), n*(n-1)/2)
+			}
+			check(t, nil, computed.Load(), n*(round+1))
+			d.Unpersist()
+		}
+		check(t, nil, r.rec.ended(task.ExceptionFailure), 0)
+	}
+}
