@@ -151,7 +151,7 @@ func (l *SparkLog) Close() error {
 		l.closed = true
 		return l.named(l.err)
 	}
-	if l.cur != nil && len(l.cur) > 0 && l.err == nil {
+	if len(l.cur) > 0 && l.err == nil {
 		l.passLocked()
 	}
 	l.closed = true

@@ -26,10 +26,9 @@ type trivialDriver struct {
 }
 
 type slot struct {
-	status task.Status
-	desc   []byte
-	d      task.Description
-	_      [64]byte // workers step at once
+	desc []byte
+	d    task.Description
+	_    [64]byte // workers step at once
 }
 
 func (d *trivialDriver) StatusUpdate(msg []byte) {

@@ -209,8 +209,7 @@ func TestFinishingWorkerTakesItsNextAttempt(t *testing.T) {
 	workers := make(chan int32, 1000)
 	var left atomic.Int64
 	left.Store(1000)
-	var body executor.Body
-	body = func(c *executor.Context) (executor.Encode, error) { workers <- c.Worker; return nil, nil }
+	body := func(c *executor.Context) (executor.Encode, error) { workers <- c.Worker; return nil, nil }
 	done := make(chan struct{})
 	h.driver.onStatus = func(s *task.Status) {
 		if s.State.Terminal() {

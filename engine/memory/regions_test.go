@@ -71,8 +71,7 @@ func TestMEM_006_FailedEvictionLeavesTheRegionsWhole(t *testing.T) {
 	ask(t, c, 100, 0)
 	check(t, m)
 
-	var h *Holder
-	h = m.Holder("broken", func(int64) int64 { panic("disk gone") })
+	h := m.Holder("broken", func(int64) int64 { panic("disk gone") })
 	cached.h.Release(400)
 	if err := h.Acquire(400); err != nil {
 		t.Fatal(err)

@@ -143,7 +143,6 @@ func (c *Core) emitTaskEnd(a *attempt, e ending, merge bool) {
 	switch {
 	case e.result != nil:
 		end.Metrics, end.HasMetrics, accums = e.result.Metrics, true, e.result.Accums
-		end.Metrics[task.ResultSize] = a.size
 	case e.failure != nil && e.failure.Metrics != (task.Metrics{}):
 		end.Metrics, end.HasMetrics, accums = e.failure.Metrics, true, e.failure.Accums
 	default:
@@ -151,6 +150,9 @@ func (c *Core) emitTaskEnd(a *attempt, e ending, merge bool) {
 		if e.failure != nil {
 			accums = e.failure.Accums
 		}
+	}
+	if a.route != task.RouteNone { // also of a result that was refused, dropped or lost
+		end.Metrics[task.ResultSize] = a.size
 	}
 	m := c.slabs.emit.next()
 	*m = Emit{Event: end}
