@@ -144,11 +144,10 @@ func (d *Dataset[T]) decodeRows(dst []T, value []byte) ([]T, error) {
 func (d *Dataset[T]) Collect(ctx context.Context) ([]T, error) {
 	parts := make([][]T, d.Partitions())
 	total := 0
-	err := d.op.s.runJob(ctx, job{op: d.op, action: action{kind: actionCollect}, name: "collect"}, func(i int, value []byte) error {
-		rows, err := d.decodeRows(nil, value)
-		parts[i] = rows
+	err := d.CollectEach(ctx, func(part int, rows []T) error {
+		parts[part] = rows
 		total += len(rows)
-		return err
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -158,6 +157,20 @@ func (d *Dataset[T]) Collect(ctx context.Context) ([]T, error) {
 		out = append(out, p...)
 	}
 	return out, nil
+}
+
+// CollectEach is Collect for a caller that need not hold everything at once:
+// it hands over the records of each partition as its result comes in, on the
+// calling goroutine, in the order of completion. The records are the
+// caller's. An error from handle ends the job.
+func (d *Dataset[T]) CollectEach(ctx context.Context, handle func(part int, rows []T) error) error {
+	return d.op.s.runJob(ctx, job{op: d.op, action: action{kind: actionCollect}, name: "collect"}, func(i int, value []byte) error {
+		rows, err := d.decodeRows(nil, value)
+		if err != nil {
+			return err
+		}
+		return handle(i, rows)
+	})
 }
 
 // Count returns the number of records.

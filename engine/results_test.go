@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -37,6 +38,7 @@ func blob(s *engine.Session, parts, n int) *engine.Dataset[string] {
 // total, through the public API.
 func TestRoutes(t *testing.T) {
 	conf := map[string]string{"task.maxDirectResultSize": "64KiB", "driver.maxResultSize": "1MiB"}
+	dropped := int64(0)
 	run := func(parts, n int) (map[task.Route]int, int, error) {
 		e := &ends{}
 		s := open(t, engine.Config{Conf: conf, Events: []event.Sink{e}})
@@ -48,6 +50,11 @@ func TestRoutes(t *testing.T) {
 		}
 		if err := s.Close(); err != nil { // also flushes the events
 			t.Error(err)
+		}
+		for _, te := range e.list {
+			if te.Route == task.RouteDropped {
+				dropped += te.Metrics[task.ResultSize]
+			}
 		}
 		return e.routes(), len(rows), err
 	}
@@ -67,6 +74,9 @@ func TestRoutes(t *testing.T) {
 		if routes[task.RouteDropped] != 1 {
 			t.Errorf("routes %v, want one dropped", routes)
 		}
+		if dropped < 1_153_434 {
+			t.Errorf("the end of the attempt says that %d bytes were dropped", dropped)
+		}
 	})
 	t.Run("running total", func(t *testing.T) {
 		_, _, err := run(2, 629_146) // 2 × 0.6 of the limit
@@ -82,6 +92,25 @@ func TestRoutes(t *testing.T) {
 		n, err := engine.Repartition(engine.Range(s, 100_000, 8), 100).Count(t.Context())
 		check(t, err, n, 100_000)
 	})
+}
+
+// TestCollectEach takes results one by one, and stops at one.
+func TestCollectEach(t *testing.T) {
+	s := open(t, engine.Config{})
+	got := make([][]int64, 5)
+	err := engine.Range(s, 12, len(got)).CollectEach(t.Context(), func(part int, rows []int64) error {
+		if got[part] != nil {
+			t.Errorf("partition %d came twice", part)
+		}
+		got[part] = rows
+		return nil
+	})
+	check(t, err, got, [][]int64{{0, 1, 2}, {3, 4, 5}, {6, 7}, {8, 9}, {10, 11}})
+	enough, calls := errors.New("enough"), 0
+	err = engine.Range(s, 12, 5).CollectEach(t.Context(), func(int, []int64) error { calls++; return enough })
+	if !errors.Is(err, enough) || calls != 1 {
+		t.Errorf("%d calls: %v", calls, err)
+	}
 }
 
 func wantLimit(t *testing.T, err error, size string) {
