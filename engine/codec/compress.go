@@ -73,9 +73,10 @@ func (lz4Compression) Decompress(dst, src []byte, rawLen int) ([]byte, error) {
 	if len(src) == rawLen {
 		return append(dst, src...), nil
 	}
-	// A byte of lz4 stands for at most 255: more is no lz4, and is not
-	// believed as a length to allocate.
-	if rawLen < 0 || rawLen/256 > len(src) {
+	// Only what became shorter is stored compressed. A byte of lz4 stands for
+	// at most 255: more is no lz4, and is not believed as a length to
+	// allocate.
+	if rawLen < len(src) || rawLen/256 > len(src) {
 		return dst, corruptBlock("lz4", len(src), rawLen, nil)
 	}
 	at := len(dst)
@@ -131,7 +132,7 @@ func (zstdCompression) Decompress(dst, src []byte, rawLen int) ([]byte, error) {
 		return append(dst, src...), nil
 	}
 	// A zstd block of at least 3 bytes stands for at most 128 KiB.
-	if rawLen < 0 || rawLen>>17 > len(src)/3 {
+	if rawLen < len(src) || rawLen>>17 > len(src)/3 {
 		return dst, corruptBlock("zstd", len(src), rawLen, nil)
 	}
 	at := len(dst)

@@ -259,7 +259,7 @@ func (m *Manager) existing(n outputID, reducers int) (sizes []int64, ok bool) {
 					sizes[p] += int64(f.Padded())
 				}
 			}
-		} else {
+		} else if o.foreign == nil {
 			sizes = m.fileSizes(n, reducers)
 		}
 	}
@@ -274,7 +274,7 @@ func (m *Manager) existing(n outputID, reducers int) (sizes []int64, ok bool) {
 // file do not agree.
 func (m *Manager) fileSizes(n outputID, reducers int) []int64 {
 	names := n.files()
-	index, err := m.cfg.Disk.Open(names[1])
+	index, err := m.cfg.Disk.Open(names[fileIndex])
 	if err != nil {
 		return nil
 	}
@@ -288,11 +288,11 @@ func (m *Manager) fileSizes(n outputID, reducers int) []int64 {
 		}
 		sizes[p], last = end-start, end
 	}
-	if size, _ := m.cfg.Disk.Size(names[0]); size != last {
+	if size, _ := m.cfg.Disk.Size(names[fileData]); size != last {
 		return nil
 	}
 	if last > 0 {
-		data, err := m.cfg.Disk.Open(names[0])
+		data, err := m.cfg.Disk.Open(names[fileData])
 		if err != nil {
 			return nil
 		}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/spill"
-	"github.com/execbench/execbench/engine/storage"
 )
 
 // pin counts who needs an output or a page; the last one lets it go. It
@@ -110,17 +109,16 @@ func (b *residentReader) close() {
 	b.pin.Release()
 }
 
-// readMax is what a block is read in. Larger reads gain nothing; smaller
-// ones make the disk seek between map outputs.
-const readMax = 1 << 20
+// readMax is what a block is read in. Larger reads gain nothing, and an
+// attempt must make do with 4 MiB in all.
+const readMax = 256 << 10
 
 // fileReader reads the blocks of consecutive reducers from a data file.
 type fileReader struct {
 	r          *Reader
 	m          *Manager
-	id         outputID
-	reducers   int
-	data       *storage.File
+	o          *output
+	data       blockFile
 	at, end    int64    // of what is not yet in the page
 	page       *pagePin // holds bytes [pos, n) still to be taken apart
 	pos, n     int
@@ -130,13 +128,12 @@ type fileReader struct {
 }
 
 func (r *Reader) openFiles(m *Manager, o *output) (blockReader, error) {
-	names := o.files()
-	index, err := m.cfg.Disk.Open(names[1])
+	index, err := m.openFile(o, fileIndex)
 	if err != nil {
 		return nil, r.failed(r.from.From, err)
 	}
 	defer index.Close()
-	b := &fileReader{r: r, m: m, id: o.outputID, reducers: o.reducers}
+	b := &fileReader{r: r, m: m, o: o}
 	for p := r.from.From; p < r.from.To; p++ {
 		start, end, err := readIndex(index, index.Size(), o.reducers, p, p+1)
 		if err != nil {
@@ -151,7 +148,7 @@ func (r *Reader) openFiles(m *Manager, o *output) (blockReader, error) {
 	if b.at == b.end {
 		return nil, r.failed(r.from.From, fmt.Errorf("its block is empty, which its status denies: %w", spill.ErrCorrupt))
 	}
-	if b.data, err = m.cfg.Disk.Open(names[0]); err != nil {
+	if b.data, err = m.openFile(o, fileData); err != nil {
 		return nil, r.failed(r.from.From, err)
 	}
 	if b.data.Size() < b.end {
@@ -263,7 +260,7 @@ func (b *fileReader) damaged(cause error) error {
 // checksum file says.
 func (b *fileReader) diagnose(p int) string {
 	const unknown = "the cause cannot be told"
-	sums, err := b.m.cfg.Disk.Open(b.id.files()[2])
+	sums, err := b.m.openFile(b.o, fileSums)
 	if err != nil {
 		return unknown
 	}

@@ -19,7 +19,14 @@ const checksumSuffix = ".checksum.CRC32C"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// files returns the names of an output's files: data, index, checksums.
+// The files of an output, by their number in files.
+const (
+	fileData = iota
+	fileIndex
+	fileSums
+)
+
+// files returns the names of an output's files.
 func (o outputID) files() [3]string {
 	return [3]string{
 		string(block.ShuffleData(o.shuffle, o.m)),
@@ -62,12 +69,12 @@ func (m *Manager) writeOut(o outputID, reducers int, r *resident, spilled *spill
 		binary.BigEndian.PutUint64(sums[8*p:], uint64(w.sum))
 	}
 	names := o.files()
-	if err := w.commit(names[0]); err != nil {
+	if err := w.commit(names[fileData]); err != nil {
 		return nil, err
 	}
-	err = m.writeSmall(names[1], index)
+	err = m.writeSmall(names[fileIndex], index)
 	if err == nil {
-		err = m.writeSmall(names[2], sums)
+		err = m.writeSmall(names[fileSums], sums)
 	}
 	if err != nil {
 		for _, n := range names {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/storage"
 	"github.com/execbench/execbench/engine/task"
@@ -44,6 +45,7 @@ type Config struct {
 	Disk        *storage.Disk // nil only with Storage Memory
 	Storage     Storage
 	Compression codec.Compression // of frames; nil: none
+	FS          fsys.FS           // for the files of other processes (Attach); nil: the system's
 }
 
 // Manager keeps one executor's committed map outputs. Its methods may be
@@ -64,6 +66,7 @@ type Manager struct {
 		sync.Mutex
 		outputs map[outputID]*output
 		oldest  []*output // in memory, by time of commit
+		evicted int64     // bytes written out so far
 		closed  bool
 	}
 }
@@ -81,18 +84,21 @@ type output struct {
 	reducers int
 
 	// Guarded by Manager.mu:
-	resident *resident // nil: in files
-	pins     int       // readers that are in it
-	leaving  bool      // being written out
-	filed    bool      // its files are there
-	removed  bool      // to be dropped by whoever lets go last
-	dir      string    // folder that the files are in if it is not the session's
+	resident *resident  // nil: in files
+	pins     int        // readers that are in it
+	leaving  bool       // being written out
+	filed    bool       // its files are there
+	removed  bool       // to be dropped by whoever lets go last
+	foreign  *[3]string // paths of its files, if another process wrote them; set when made
 }
 
 // NewManager returns an executor's manager. Close releases it.
 func NewManager(c Config) (*Manager, error) {
 	if c.Compression == nil {
 		c.Compression = codec.None
+	}
+	if c.FS == nil {
+		c.FS = fsys.OS
 	}
 	if c.Disk == nil && c.Storage != Memory {
 		return nil, errors.New("cannot keep shuffle blocks in files: there is no disk")
@@ -130,6 +136,13 @@ func (m *Manager) Outputs() (all, resident int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.mu.outputs), len(m.mu.oldest)
+}
+
+// Evicted returns how many bytes of memory outputs gave up so far.
+func (m *Manager) Evicted() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.evicted
 }
 
 // commit makes o known. If the same attempt's output is there already, that
@@ -189,7 +202,7 @@ func (m *Manager) drop(r *resident, o *output) {
 	if r != nil {
 		r.free(m.holder)
 	}
-	if o.dir == "" && m.cfg.Disk != nil {
+	if o.foreign == nil && m.cfg.Disk != nil {
 		for _, name := range o.files() {
 			m.cfg.Disk.Remove(name)
 		}
@@ -242,6 +255,7 @@ func (m *Manager) left(o *output, written bool) (freed int64) {
 	if r == nil && written && o.pins == 0 && !o.removed {
 		r, o.resident = o.resident, nil
 		m.forgetLocked(o)
+		m.mu.evicted += r.bytes()
 	}
 	m.mu.Unlock()
 	if r != nil {

@@ -3,7 +3,6 @@ package shuffle
 import (
 	"errors"
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/execbench/execbench/engine/codec"
@@ -158,5 +157,3 @@ func byText(n int) Partitioner[string] {
 		}
 	}
 }
-
-var _ = strings.Clone

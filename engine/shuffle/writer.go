@@ -172,8 +172,20 @@ func (w *Writer[T]) scatter(rows []T, parts []int32) error {
 	return nil
 }
 
+// groupMax is the number of reducers from which a batch has too few rows for
+// each to be worth grouping.
+const groupMax = 4 * rowsMax
+
 // group encodes rows reducer by reducer.
 func (w *Writer[T]) group(rows []T, parts []int32) error {
+	if w.to.Reducers > groupMax {
+		for i, p := range parts {
+			if err := w.encode(int(p), rows[i:i+1]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	if w.counts == nil {
 		w.counts = make([]int32, w.to.Reducers+1)
 		w.order = make([]T, rowsMax)
@@ -218,7 +230,7 @@ func (w *Writer[T]) encode(r int, rows []T) error {
 			}
 			break
 		}
-		if size > free {
+		if size > free || c.base == nil {
 			if err := w.turn(r, size); err != nil {
 				return err
 			}

@@ -208,7 +208,15 @@ func (g *aggregating[K, V, C, S, W]) ensure(n int) error {
 	}
 	size := len(g.table.Data)
 	p, err := g.c.Alloc(2 * size)
-	if err != nil && errors.Is(err, memory.ErrNoMemory) && size >= 4<<20 { // a little more puts off the spill
+	if err == nil && g.drain != nil { // those it drains to must find memory, too
+		var probe *memory.Page
+		if probe, err = g.c.Alloc(2 * size); err == nil {
+			g.c.Free(probe)
+		} else {
+			g.c.Free(p)
+		}
+	}
+	if err != nil && errors.Is(err, memory.ErrNoMemory) && size >= 4<<20 && g.drain == nil { // a little more puts off the spill
 		p, err = g.c.Alloc(size + size/4)
 	}
 	if err != nil {

@@ -1,0 +1,222 @@
+package codec
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// checkKey compares a key type's order with less on sorted, distinct keys,
+// each in several equal forms.
+func checkKey[K any](t *testing.T, sorted [][]K) {
+	t.Helper()
+	k, err := KeyOf[K]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var flat []K
+	var rank []int
+	for r, equal := range sorted {
+		for _, v := range equal {
+			flat, rank = append(flat, v), append(rank, r)
+		}
+	}
+	prefixes, hashes := make([]uint64, len(flat)), make([]uint64, len(flat))
+	k.Prefixes(prefixes, flat)
+	k.Hashes(hashes, flat)
+	forms := formsOf(t, k, flat)
+	for i, a := range flat {
+		if prefixes[i] != k.Prefix(a) || hashes[i] != k.Hash(a) {
+			t.Errorf("%T %v: the batch forms differ", a, a)
+		}
+		for j, b := range flat {
+			want := cmp.Compare(rank[i], rank[j])
+			if got := k.Compare(a, b); cmp.Compare(got, 0) != want {
+				t.Errorf("%T: Compare(%v, %v) is %d, want %d", a, a, b, got, want)
+			}
+			if p := cmp.Compare(prefixes[i], prefixes[j]); p != 0 && p != want || k.Exact && p != want {
+				t.Errorf("%T: prefixes of %v and %v compare as %d, want %d (exact: %v)", a, a, b, p, want, k.Exact)
+			}
+			if want == 0 && hashes[i] != hashes[j] {
+				t.Errorf("%T: %v and %v are equal and hash apart", a, a, b)
+			}
+			if (forms[i] == forms[j]) != (want == 0) {
+				t.Errorf("%T: the binary forms of %v and %v compare wrongly", a, a, b)
+			}
+		}
+	}
+}
+
+// formsOf returns the binary forms as strings, checks that they lead back to
+// equal keys, and that their hash is the key's.
+func formsOf[K any](t *testing.T, k Key[K], keys []K) []string {
+	t.Helper()
+	back := make([]K, len(keys))
+	forms := make([]string, len(keys))
+	if k.Binary.Word {
+		words := make([]uint64, len(keys))
+		k.Binary.Words(words, keys)
+		k.Binary.FromWords(back, words)
+		for i, w := range words {
+			forms[i] = strconv.FormatUint(w, 16)
+			if HashWord(w) != k.Hash(keys[i]) {
+				t.Errorf("%T %v: the word's hash is not the key's", keys[i], keys[i])
+			}
+		}
+	} else {
+		k.Binary.Texts(forms, keys, nil)
+		k.Binary.FromTexts(back, forms)
+		for i, s := range forms {
+			if HashText(s) != k.Hash(keys[i]) {
+				t.Errorf("%T %v: the text's hash is not the key's", keys[i], keys[i])
+			}
+		}
+	}
+	for i := range keys {
+		if k.Compare(back[i], keys[i]) != 0 {
+			t.Errorf("%T: %v came back as %v", keys[i], keys[i], back[i])
+		}
+	}
+	return forms
+}
+
+func each[K any](keys ...K) (out [][]K) {
+	for _, k := range keys {
+		out = append(out, []K{k})
+	}
+	return out
+}
+
+type composed struct {
+	A int16
+	B string
+	C float32
+	_ [3]byte
+}
+
+type narrow struct {
+	A int8
+	B uint16
+}
+
+func TestKeysKeepTheirOrder(t *testing.T) {
+	checkKey(t, each[int64](math.MinInt64, -5, 0, 7, math.MaxInt64))
+	checkKey(t, each[int8](-128, -1, 0, 1, 127))
+	checkKey(t, each[int32](-1<<31, -1, 0, 1<<31-1))
+	checkKey(t, each[uint16](0, 1, 256, 65535))
+	checkKey(t, each[uint](0, 1, math.MaxUint))
+	checkKey(t, each(false, true))
+	inf, zero := math.Inf(1), 0.0
+	checkKey(t, [][]float64{{-inf}, {-1}, {-math.SmallestNonzeroFloat64}, {zero, math.Copysign(0, -1)}, {1}, {inf}, {math.NaN(), math.Float64frombits(0xfff8000000000123)}})
+	checkKey(t, [][]float32{{-2}, {0, float32(math.Copysign(0, -1))}, {0.5}, {float32(math.NaN())}})
+	checkKey(t, each("", "\x00", "a", "a\x00", "aa", "abcdefgh", "abcdefgh\x00", "abcdefgha", "abcdefghijklmno", "abcdefghijklmnop", strings.Repeat("b", 40), "\xff"))
+	checkKey(t, each([]byte{}, []byte("a"), []byte("abcdefghi")))
+	checkKey(t, each([3]byte{}, [3]byte{0, 0, 1}, [3]byte{1}))
+	checkKey(t, each([10]byte{}, [10]byte{9: 1}, [10]byte{1}, [10]byte{1, 9: 1}))
+	checkKey(t, each([2]int32{-1, 5}, [2]int32{0, -1}, [2]int32{0, 0}))
+	checkKey(t, each(narrow{-1, 5}, narrow{0, 1}, narrow{0, 300}, narrow{1, 0}))
+	checkKey(t, each(composed{A: -1, B: "z"}, composed{B: ""}, composed{B: "", C: 1}, composed{B: "a", C: -1}, composed{A: 1}))
+	checkKey(t, each([]struct{}{{}}...))
+	checkKey(t, each(Pair[float32, int32]{-1, 3}, Pair[float32, int32]{1, 2}, Pair[float32, int32]{1, 3}))
+}
+
+func TestPaddingIsNoPartOfAKey(t *testing.T) {
+	k, err := KeyOf[inner]() // an int8, seven bytes of padding, a float64
+	if err != nil {
+		t.Fatal(err)
+	}
+	dirty := bytes.Repeat([]byte{0xee}, 32)
+	view := View[inner](dirty[:16])
+	if view == nil {
+		t.Skip("the bytes are not aligned")
+	}
+	view[0].A, view[0].B = 1, 2
+	if k.Hash(view[0]) != k.Hash(inner{1, 2}) {
+		t.Error("padding changes the hash")
+	}
+}
+
+// Short and long texts, at any place in memory, hash by their bytes alone.
+func TestHashTextSeesOnlyTheText(t *testing.T) {
+	page := make([]byte, 3*4096)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for i := range page {
+		page[i] = byte(rng.Uint32())
+	}
+	for at := range 4200 {
+		for n := 0; n < 20; n++ {
+			s := string(page[at : at+n])
+			view := asStrings([]string{text(page[at : at+n])})[0]
+			if HashText(view) != HashText(s) {
+				t.Fatalf("the text of %d bytes at %d hashes with what surrounds it", n, at)
+			}
+			if n > ShortText {
+				continue
+			}
+			a, b := TextWords(view)
+			if wa, wb := loadBytes(s); a != wa || b != wb|uint64(n+1)<<56 {
+				t.Fatalf("words of %q are %x %x", s, a, b)
+			}
+		}
+	}
+}
+
+// The hash is part of what tasks agree on: it must never change.
+func TestHashesAreStable(t *testing.T) {
+	got := []uint64{HashWord(0), HashWord(1), HashText(""), HashText("word"), HashText("a text of more than fifteen bytes")}
+	want := []uint64{0xe437b9d4f2074fbe, 0x368b77e00b742689, 0xec3b46ac054d413d, 0x4c02a62c398b385a, 0xbc27b5e8217e71d}
+	if !slices.Equal(got, want) {
+		t.Errorf("hashes %#x, want %#x", got, want)
+	}
+}
+
+// Every reducer gets its part of any kind of keys, and so does every slot of
+// a table within a reducer.
+func TestHashesSpread(t *testing.T) {
+	const n, cells = 100_000, 64
+	kinds := map[string]func(i int) uint64{
+		"counting words": func(i int) uint64 { return HashWord(uint64(i)) },
+		"high words":     func(i int) uint64 { return HashWord(uint64(i) << 40) },
+		"counting texts": func(i int) uint64 { return HashText(string([]byte{byte(i), byte(i >> 8), byte(i >> 16)})) },
+		"long texts": func(i int) uint64 {
+			return HashText(strings.Repeat("x", 20) + string([]byte{byte(i), byte(i >> 8), byte(i >> 16)}))
+		},
+	}
+	for name, hash := range kinds {
+		var upper, lower [cells]int
+		for i := range n {
+			h := hash(i)
+			upper[Reducer(h, cells)]++
+			lower[uint64(uint32(h))*cells>>32]++
+		}
+		for _, counts := range [][cells]int{upper, lower} {
+			chi := 0.0
+			for _, c := range counts {
+				d := float64(c) - n/cells
+				chi += d * d / (n / cells)
+			}
+			if chi > 130 { // 63 degrees of freedom: exceeded by chance once in 10^6
+				t.Errorf("%s: chi² %.0f over %d cells", name, chi, cells)
+			}
+		}
+	}
+}
+
+func BenchmarkHashText(b *testing.B) {
+	texts := strings.Fields(strings.Repeat("a of the word something international ", 100))
+	k, err := KeyOf[string]()
+	if err != nil {
+		b.Fatal(err)
+	}
+	dst := make([]uint64, len(texts))
+	b.ReportAllocs()
+	for b.Loop() {
+		k.Hashes(dst, texts)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(texts)), "ns/key")
+}

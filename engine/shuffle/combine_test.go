@@ -1,0 +1,117 @@
+package shuffle
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/spill"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// SORT-006: combining, shuffling and aggregating give the sums of a map,
+// also with almost no memory, where all three must give way to each other.
+func TestCombineWriterAndAggregatorAreAMap(t *testing.T) {
+	for _, budget := range []units.Bytes{2 * units.MiB, 8 * units.MiB, 128 * units.MiB} {
+		for _, distinct := range []int{10, 3000, 200_000} {
+			t.Run(fmt.Sprintf("memory=%s/distinct=%d", budget, distinct), func(t *testing.T) {
+				checkCombine(t, newRig(t, budget, Config{}), distinct)
+			})
+		}
+	}
+}
+
+func checkCombine(t *testing.T, r *rig, distinct int) {
+	const maps_, reducers, rows = 3, 5, 60_000
+	rng := rand.New(rand.NewPCG(uint64(distinct), 1))
+	key, err := codec.KeyOf[string]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mustCodec[codec.Pair[string, int64]](t)
+	sum := spill.Reduce(func(a, b int64) int64 { return a + b })
+	want := map[string]int64{}
+	var statuses []*task.MapStatus
+	for m := range maps_ {
+		err := r.attempt(id.Task(m), func(env spill.Env) error {
+			w, err := NewCombineWriter(r.m, env, Target{Shuffle: 1, Map: id.Task(m), Reducers: reducers}, key, sum, c)
+			if err != nil {
+				return err
+			}
+			defer w.Close()
+			batch := make([]codec.Pair[string, int64], 1000)
+			for range rows / len(batch) {
+				for i := range batch {
+					n := rng.IntN(distinct)
+					batch[i] = codec.Pair[string, int64]{Key: strings.Repeat("k", n%30) + fmt.Sprint(n), Value: int64(n)}
+					want[batch[i].Key] += int64(n)
+				}
+				if err := w.Add(batch); err != nil {
+					return err
+				}
+			}
+			s, err := w.Commit()
+			statuses = append(statuses, s)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if written := r.metrics[task.ShuffleRecordsWritten]; distinct == 10 && written != maps_*10 {
+		t.Errorf("%d partial results of 10 keys in %d maps", written, maps_)
+	}
+	got := map[string]int64{}
+	for p := range reducers {
+		err := r.attempt(id.Task(100+p), func(env spill.Env) error {
+			g, err := spill.NewAggregator(env, "aggregate", key, sum)
+			if err != nil {
+				return err
+			}
+			defer g.Close()
+			rd := NewReader(r.m, env, Source{Shuffle: 1, Statuses: statuses, From: p, To: p + 1})
+			defer rd.Close()
+			for {
+				f, err := rd.Next()
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					return err
+				}
+				if err := g.AddFrame(f.Data, f.Rows); err != nil {
+					return err
+				}
+			}
+			// The result is shuffled again by the same attempt, so that
+			// table and writer share its memory.
+			w, err := NewWriter(r.m, env, Target{Shuffle: 2, Map: id.Task(100 + p), Reducers: 64}, ByKey[string, int64](key, 64), c)
+			if err != nil {
+				return err
+			}
+			defer w.Close()
+			if err := g.Emit(func(rows []codec.Pair[string, int64]) error {
+				for _, r := range rows {
+					got[strings.Clone(r.Key)] += r.Value
+				}
+				return w.Add(rows)
+			}); err != nil {
+				return err
+			}
+			_, err = w.Commit()
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%d keys, want %d with the same sums", len(got), len(want))
+	}
+}
