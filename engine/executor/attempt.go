@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/pprof"
 	"runtime/trace"
 
 	"github.com/execbench/execbench/engine/block"
@@ -112,8 +111,7 @@ func (t *try) decode(l launch) (Body, error) {
 		return nil, fmt.Errorf("cannot decode the description of task %d: it describes task %d: %w", l.task, c.Task, task.ErrCorrupt)
 	}
 	c.known.Store(true)
-	c.labels = w.labels.of(&c.Description)
-	pprof.SetGoroutineLabels(c.labels)
+	t.label()
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
@@ -171,6 +169,7 @@ func (t *try) beginRun() {
 	t.st.RunStart = t.w.e.cfg.Now()
 	t.st.RunEnd, t.st.EncodeEnd = t.st.RunStart, t.st.RunStart
 	t.c.Timer.Start(t.w.e.cfg.Now, t.st.RunStart)
+	t.labelRun()
 }
 
 func (t *try) body(body Body) (Encode, error) {
@@ -215,6 +214,7 @@ func (t *try) endRun() {
 	t.st.RunEnd = e.cfg.Now()
 	t.st.EncodeEnd = t.st.RunEnd
 	c.Timer.Stop(t.st.RunEnd, &c.Metrics)
+	t.labelEncode()
 	cpu, ok := threadCPU()
 	decode, run := t.st.RunStart-t.st.Start, t.st.RunEnd-t.st.RunStart
 	c.Metrics[task.ExecutorDeserializeTime] = decode
@@ -391,7 +391,7 @@ func (t *try) finish() {
 	if cancel != nil {
 		cancel(errEnded)
 	}
-	pprof.SetGoroutineLabels(background)
+	t.unlabel()
 	t.st.End = w.e.cfg.Now()
 	w.status.Stamps.End = t.st.End
 	task.PatchEnd(w.msg, t.st.End)

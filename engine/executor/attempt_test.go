@@ -300,7 +300,7 @@ func TestPinsAreReleasedBeforeTheAccountCloses(t *testing.T) {
 
 // Profiles tell which stage an attempt, and what it starts, belongs to.
 func TestAttemptsRunUnderProfileLabels(t *testing.T) {
-	h := start(t, 1)
+	h := start(t, 1, func(_ *harness, c *executor.Config, _ *executor.Deps) { c.Labels = func() bool { return true } })
 	for stage := range id.Stage(3) {
 		h.run(func(c *executor.Context) (executor.Encode, error) {
 			job, _ := pprof.Label(c.Context(), "job")

@@ -28,8 +28,8 @@ type Context struct {
 	Worker int32
 
 	e        *Executor
-	launched id.Task // as Launch named it; the description may be damaged
-	labels   context.Context
+	launched id.Task         // as Launch named it; the description may be damaged
+	labels   context.Context // nil: it runs without
 	accums   []accumEntry
 	barriers int64 // global syncs completed
 	gc       int64 // collector time when the attempt started

@@ -41,6 +41,11 @@ type Config struct {
 	// (spark.storage.exceptionOnPinLeak).
 	PinLeakIsError bool
 
+	// Labels is asked at the start of each attempt whether it is to run under
+	// pprof labels (labels.go); nil: none does. It must be as quick as the
+	// reading of a flag, and safe for several goroutines.
+	Labels func() bool
+
 	// Dir is the folder for task files. It is made when the first file is
 	// fetched and removed by Close.
 	Dir string

@@ -2,11 +2,8 @@ package executor
 
 import (
 	"bytes"
-	"context"
 	"math"
 	"runtime"
-	"runtime/pprof"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/execbench/execbench/engine/event"
@@ -203,24 +200,4 @@ func (w *worker) stack() string {
 		}
 	}
 	return "not found"
-}
-
-// labels are the pprof labels under which attempts of a stage attempt run,
-// made once for each.
-type labels struct {
-	job   id.Job
-	stage id.StageAttempt
-	ctx   context.Context
-}
-
-// background labels the time between attempts: the driver's work.
-var background = pprof.WithLabels(context.Background(), pprof.Labels("stage", "driver"))
-
-func (l *labels) of(d *task.Description) context.Context {
-	if l.ctx == nil || l.job != d.Job || l.stage != d.StageAttempt {
-		l.job, l.stage = d.Job, d.StageAttempt
-		l.ctx = pprof.WithLabels(context.Background(), pprof.Labels(
-			"job", strconv.Itoa(int(d.Job)), "stage", d.StageAttempt.String()))
-	}
-	return l.ctx
 }

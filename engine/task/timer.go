@@ -41,12 +41,24 @@ type Timer struct {
 	last int64
 	cur  Part
 	sum  [PartCount]int64
+
+	watch func(Part) // nil: nobody
 }
 
 // Start begins timing at the stamp at, in PartCompute, and forgets what came
 // before. now must return nanoseconds on the same monotonic scale as at.
 func (t *Timer) Start(now func() int64, at int64) {
 	*t = Timer{now: now, last: at}
+}
+
+// Watch has f told of every switch until Stop, on the attempt's goroutine, and
+// of the part that runs now.
+func (t *Timer) Watch(f func(Part)) {
+	if t.now == nil {
+		return
+	}
+	t.watch = f
+	f(t.cur)
 }
 
 // Switch charges the time since the last switch to the running part, makes p
@@ -60,6 +72,9 @@ func (t *Timer) Switch(p Part) Part {
 	at := t.now()
 	t.sum[prev] += at - t.last
 	t.last, t.cur = at, p
+	if t.watch != nil {
+		t.watch(p)
+	}
 	return prev
 }
 
@@ -70,7 +85,7 @@ func (t *Timer) Stop(at int64, m *Metrics) {
 		return
 	}
 	t.sum[t.cur] += at - t.last
-	t.last, t.now = at, nil
+	t.last, t.now, t.watch = at, nil, nil
 	for p, ns := range t.sum {
 		m[Part(p).Metric()] += ns
 	}
