@@ -32,4 +32,9 @@ type Config struct {
 	// Mapped is told, now and then, how many bytes of pages are mapped
 	// outside the Go heap; nil: nobody.
 	Mapped func(bytes int64)
+	// Labels is asked at the start of each attempt whether it is to run under
+	// pprof labels: its job, its stage attempt, its part, and those of
+	// WithLabel. It must be as quick as the reading of a flag. nil: no attempt
+	// does, at no cost.
+	Labels func() bool
 }

@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"maps"
+
+	"github.com/execbench/execbench/engine/executor"
 )
 
 // Properties of the jobs submitted under a context: Spark's local
@@ -43,6 +45,12 @@ func WithJobGroup(ctx context.Context, group, description string) context.Contex
 // WithPool returns a context whose jobs run in a scheduling pool.
 func WithPool(ctx context.Context, pool string) context.Context {
 	return WithProperty(ctx, PropertyPool, pool)
+}
+
+// WithLabel returns a context under whose jobs attempts carry one more pprof
+// label, when Config.Labels says that they carry any.
+func WithLabel(ctx context.Context, name, value string) context.Context {
+	return WithProperty(ctx, executor.LabelProperty+name, value)
 }
 
 func properties(ctx context.Context) map[string]string {

@@ -51,6 +51,7 @@ type core struct {
 	log      *slog.Logger
 	fs       fsys.FS
 	events   event.Sink
+	labels   func() bool // Config.Labels
 
 	memory   *memory.Manager
 	disk     *storage.Disk
@@ -100,7 +101,7 @@ func Open(cfg Config) (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &core{set: set, warnings: warnings, began: time.Now(), log: cfg.Logger, fs: fsys.OS, graph: newGraph()}
+	c := &core{set: set, warnings: warnings, began: time.Now(), log: cfg.Logger, fs: fsys.OS, labels: cfg.Labels, graph: newGraph()}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -203,7 +204,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) (err error) {
 		ID: id.Driver, Slots: s.cores, Now: s.now,
 		Limits:      result.Limits{MaxResult: set.MaxResultSize, MaxDirect: set.MaxDirectResultSize, Message: set.MaxMessageSize},
 		LeakIsError: set.LeakedMemoryIsFailure, PinLeakIsError: set.LeakedPinIsFailure,
-		Dir: s.disk.Path("files"),
+		Labels: s.labels, Dir: s.disk.Path("files"),
 	}
 	if set.Reaper.Enabled && set.Reaper.KillTimeout > 0 {
 		ecfg.ReaperTimeout = set.Reaper.KillTimeout

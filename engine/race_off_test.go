@@ -1,6 +1,0 @@
-//go:build !race
-
-package engine_test
-
-// raceEnabled makes the longest tests shorter.
-const raceEnabled = false
