@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/workloads"
 )
 
@@ -73,6 +74,9 @@ type job struct {
 	data *engine.Dataset[byte]
 	ran  *roll
 }
+
+// Node returns the job's place in the lineage, for those who print it.
+func (j *job) Node() *plan.Node { return j.data.Node() }
 
 func build(s *engine.Session, v workloads.Values, _ workloads.Input) (any, error) {
 	n, length, sleep := int(v.Int("tasks")), v.Duration("length"), v.Bool("sleep")
