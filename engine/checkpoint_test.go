@@ -100,16 +100,9 @@ func TestCLN_003_ReliableCheckpoint(t *testing.T) {
 	check(t, err, len(left), 4)
 }
 
-func TestCLN_003_ZeroPartitions(t *testing.T) {
+func TestCLN_003_NoRecords(t *testing.T) {
 	r := start(t, engine.Config{})
-	dir := t.TempDir()
-	none := engine.Union(engine.Filter(engine.Range(r.Session, 10, 1), func(int64) bool { return false }))
-	n, err := none.Checkpoint(dir).Count(t.Context())
-	check(t, err, n, 0)
-	n, err = none.Count(t.Context())
-	check(t, err, n, 0)
-	empty := noPartitions(t, r)
-	for _, d := range []*engine.Dataset[string]{empty.Checkpoint(t.TempDir()), noPartitions(t, r).LocalCheckpoint()} {
+	for _, d := range []*engine.Dataset[string]{noRecords(t, r).Checkpoint(t.TempDir()), noRecords(t, r).LocalCheckpoint()} {
 		for range 2 {
 			n, err := d.Count(t.Context())
 			check(t, err, n, 0)

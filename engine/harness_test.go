@@ -369,8 +369,8 @@ type taskContext = executor.Context
 // yieldNow lets others run in a loop that waits for what no channel tells.
 func yieldNow() { runtime.Gosched() }
 
-// noPartitions is a dataset of no partitions: the text of no file.
-func noPartitions(t testing.TB, r *rig) *engine.Dataset[string] {
+// noRecords is a dataset whose partitions hold nothing: the text of no file.
+func noRecords(t testing.TB, r *rig) *engine.Dataset[string] {
 	t.Helper()
 	d, err := engine.TextFiles(r.Session, []string{t.TempDir()}, 0)
 	if err != nil {

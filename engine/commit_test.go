@@ -1,0 +1,182 @@
+package engine_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// lines writes one integer a line.
+func lines(d *engine.Dataset[int64]) *engine.Sink {
+	return engine.TextSink(d, func(dst []byte, v int64) []byte { return fmt.Append(dst, v) })
+}
+
+// readBack returns the integers that a sink wrote, and the names of all files
+// in its folder.
+func readBack(t *testing.T, r *rig, dir string) (values []int64, names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		names = append(names, e.Name())
+		if !strings.HasPrefix(e.Name(), "part-") {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for l := range strings.Lines(string(data)) {
+			var v int64
+			if _, err := fmt.Sscan(l, &v); err != nil {
+				t.Fatal(err)
+			}
+			values = append(values, v)
+		}
+	}
+	return values, names
+}
+
+func TestOCC_005_FirstAttemptsFail(t *testing.T) {
+	for name, conf := range map[string]map[string]string{"retries": nil, "local[2,4]": conf("master", "local[2,4]")} {
+		for _, when := range []string{"before", "midway", "panic", "kill"} {
+			t.Run(name+" "+when, func(t *testing.T) {
+				r := start(t, engine.Config{Conf: conf})
+				var seen atomic.Int64
+				d := engine.FromFunc(r.Session, "numbers", 5, func(t *engine.Task, part int, emit func([]int64) error) error {
+					b := make([]int64, 1000)
+					for i := range b {
+						b[i] = int64(part*1000 + i)
+					}
+					if t.Number == 0 {
+						seen.Add(1)
+						switch when {
+						case "before":
+							return errors.New("first attempt")
+						case "midway":
+							if err := emit(b); err != nil {
+								return err
+							}
+							return errors.New("first attempt")
+						case "panic":
+							if err := emit(b[:500]); err != nil {
+								return err
+							}
+							panic("first attempt")
+						case "kill":
+							r.KillTask(t.Task, "first attempt")
+							return t.Check()
+						}
+					}
+					return emit(b)
+				})
+				dir := filepath.Join(t.TempDir(), "out")
+				w, err := lines(d).Write(t.Context(), dir)
+				check(t, err, []int64{int64(w.Files), w.Records, seen.Load()}, []int64{5, 5000, 5})
+				values, names := readBack(t, r, dir)
+				check(t, nil, values, ints(5000))
+				check(t, nil, len(names), 6) // the parts and the mark of success
+				size := int64(0)
+				for _, n := range names {
+					info, err := os.Stat(filepath.Join(dir, n))
+					if err != nil {
+						t.Fatal(err)
+					}
+					size += info.Size()
+				}
+				check(t, nil, w.Bytes, size)
+			})
+		}
+	}
+}
+
+func TestFailedWriteLeavesNothing(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("task.maxFailures", "2")})
+	bad := engine.MapBatches(engine.Range(r.Session, 100, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		if t.Partition == 3 {
+			return nil, errors.New("never")
+		}
+		return append(dst, src...), nil
+	})
+	parent := t.TempDir()
+	dir := filepath.Join(parent, "out")
+	_, err := lines(bad).Write(t.Context(), dir)
+	wantError(t, err, "never")
+	if left, _ := os.ReadDir(parent); len(left) > 0 {
+		if inner, _ := os.ReadDir(dir); len(inner) > 0 {
+			t.Errorf("a failed write left %v", inner)
+		}
+	}
+	// The folder can be written then.
+	w, err := lines(engine.Range(r.Session, 100, 4)).Write(t.Context(), dir)
+	check(t, err, w.Records, 100)
+	values, names := readBack(t, r, dir)
+	check(t, nil, values, ints(100))
+	check(t, nil, len(names), 5)
+	// And not a second time.
+	_, err = lines(engine.Range(r.Session, 5, 1)).Write(t.Context(), dir)
+	wantError(t, err, dir)
+	values, _ = readBack(t, r, dir)
+	check(t, nil, values, ints(100))
+}
+
+// A stage that writes and is retried after a fetch failure: partitions that
+// were committed stay as they are (OCC-006).
+func TestOCC_006_WriteSurvivesFetchFailure(t *testing.T) {
+	var r *rig
+	var once sync.Once
+	r = start(t, engine.Config{Cores: 1, Conf: conf("shuffle.storage", "disk")}, func(e event.Event) {
+		if te, ok := e.(*event.TaskEnd); ok && te.Metrics[task.OutputRecordsWritten] > 0 && te.Reason == task.Success {
+			once.Do(func() { // the first partition is committed
+				for _, f := range r.files("shuffle_") {
+					os.Remove(f)
+				}
+			})
+		}
+	})
+	sorted := engine.SortBy(engine.Map(engine.Range(r.Session, 5000, 3), func(v int64) int64 { return v * 7919 % 5003 }),
+		func(v int64) int64 { return v }, engine.Partitions(4))
+	dir := filepath.Join(t.TempDir(), "out")
+	w, err := lines(sorted).Write(t.Context(), dir)
+	check(t, err, w.Records, 5000)
+	if r.rec.ended(task.FetchFailed) == 0 {
+		t.Error("nothing failed to be fetched")
+	}
+	values, names := readBack(t, r, dir)
+	check(t, nil, []int{len(values), len(names)}, []int{5000, w.Files + 1})
+	if !slices.IsSorted(values) {
+		t.Error("not sorted")
+	}
+}
+
+func TestRecordSink(t *testing.T) {
+	r := start(t, engine.Config{})
+	type rec struct{ A, B int32 }
+	d := engine.Map(engine.Range(r.Session, 10000, 3), func(v int64) rec { return rec{int32(v), int32(-v)} })
+	dir := filepath.Join(t.TempDir(), "out")
+	w, err := engine.RecordSink(d).Write(t.Context(), dir)
+	check(t, err, []int64{int64(w.Files), w.Records, w.Bytes}, []int64{3, 10000, 80000})
+	back, err := engine.Records[rec](r.Session, []string{dir}, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := engine.SortBy(back, func(v rec) int32 { return v.A }, engine.Partitions(2)).Collect(t.Context())
+	check(t, err, len(got), 10000)
+	for i, v := range got {
+		if v != (rec{int32(i), int32(-i)}) {
+			t.Fatalf("record %d is %v", i, v)
+		}
+	}
+}

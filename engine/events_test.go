@@ -1,0 +1,184 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// TestLSN_005: the whole order of a job of two stages, nothing failing.
+func TestLSN_005_Order(t *testing.T) {
+	r := start(t, engine.Config{Cores: 1})
+	n, err := engine.Repartition(engine.Range(r.Session, 100, 2), 2).Count(t.Context())
+	check(t, err, n, 100)
+	r.finish()
+	var got []string
+	for _, e := range r.rec.events() {
+		switch e := e.(type) {
+		case *event.ApplicationStart:
+			got = append(got, "app")
+		case *event.ApplicationEnd:
+			got = append(got, "app end")
+		case *event.JobStart:
+			got = append(got, fmt.Sprint("job ", len(e.Stages)))
+		case *event.JobEnd:
+			got = append(got, "job end")
+		case *event.StageSubmitted:
+			got = append(got, fmt.Sprint("stage ", e.Stage.StageAttempt))
+		case *event.StageCompleted:
+			got = append(got, fmt.Sprint("stage end ", e.Stage.StageAttempt, e.Stage.Failure))
+		case *event.TaskStart:
+			got = append(got, fmt.Sprint("task ", e.Info.Task))
+		case *event.TaskEnd:
+			got = append(got, fmt.Sprint("task end ", e.Info.Task, " ", e.Reason))
+		}
+	}
+	check(t, nil, got, []string{
+		"app", "job 2",
+		"stage 0.0", "task 0", "task end 0 Success", "task 1", "task end 1 Success", "stage end 0.0",
+		"stage 1.0", "task 2", "task end 2 Success", "task 3", "task end 3 Success", "stage end 1.0",
+		"job end", "app end",
+	})
+}
+
+// TestLSN_004 throws everything at one session at once: errors, panics,
+// kills, cancellations, fetch failures. What holds of every stream is checked
+// when the session ends.
+func TestLSN_004_OneEndForEachStart(t *testing.T) {
+	var r *rig
+	var mu sync.Mutex
+	dice := rand.New(rand.NewPCG(1, 2))
+	roll := func(n int) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return dice.IntN(n)
+	}
+	r = start(t, engine.Config{Cores: 4, Conf: conf("task.maxFailures", "3", "stage.maxConsecutiveAttempts", "3", "scheduler.mode", "FAIR")})
+	wild := func(t *engine.Task) error {
+		switch roll(40) {
+		case 0:
+			return errors.New("wild")
+		case 1:
+			panic("wild")
+		case 2:
+			r.KillTask(t.Task, "wild")
+			return t.Check()
+		}
+		return nil
+	}
+	jobs := 12
+	if testing.Short() {
+		jobs = 4
+	}
+	var wg sync.WaitGroup
+	for k := range 4 {
+		wg.Go(func() {
+			for i := range jobs {
+				ctx, cancel := context.WithCancel(engine.WithPool(t.Context(), fmt.Sprint("pool", k)))
+				d := engine.MapBatches(keyed(r.Session, 4000, 100, 8), func(t *engine.Task, dst, src []engine.Pair[int64, int64]) ([]engine.Pair[int64, int64], error) {
+					return append(dst, src...), wild(t)
+				})
+				if i%3 == 0 {
+					d.Persist(block.MemoryAndDisk)
+				}
+				sums := engine.MapBatches(engine.ReduceByKey(d, add, engine.Partitions(5)), func(t *engine.Task, dst, src []engine.Pair[int64, int64]) ([]engine.Pair[int64, int64], error) {
+					if roll(60) == 0 {
+						cancel()
+					}
+					return append(dst, src...), wild(t)
+				})
+				got, err := sums.Collect(ctx)
+				if err == nil {
+					wantPairs(t, err, got, wantSums(4000, 100))
+				}
+				d.Unpersist()
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	if err := engine.Idle(r.Session); err != nil {
+		t.Error(err)
+	}
+	if r.rec.ended(task.ExceptionFailure) == 0 || r.rec.ended(task.TaskKilled) == 0 {
+		t.Error("nothing went wrong: the test proves nothing")
+	}
+}
+
+// TestEventFile: what a sink sees is what the file tells.
+func TestEventFileHoldsWhatHappened(t *testing.T) {
+	var out buffer
+	file, err := event.NewFile(&out, "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, engine.Config{Events: []event.Sink{file}})
+	if _, err := failing(r.Session, 8, 2, func(*engine.Task) error { return errors.New("again") }).Count(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.finish()
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	back := &recorder{}
+	for e, err := range event.Read(bytes.NewReader(out.Bytes())) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		back.Emit(e)
+	}
+	checkStream(t, back.events())
+	a, b := of[*event.TaskEnd](r.rec), of[*event.TaskEnd](back)
+	check(t, nil, len(b), len(a))
+	for i := range a {
+		if a[i].Info != b[i].Info || a[i].Metrics != b[i].Metrics || a[i].Stamps != b[i].Stamps || a[i].Reason != b[i].Reason {
+			t.Errorf("attempt %v:\n%+v\n%+v", a[i].Info.TaskAttempt, a[i], b[i])
+		}
+	}
+	// And as Spark's JSON.
+	if err := event.WriteSpark(io.Discard, event.Read(bytes.NewReader(out.Bytes())), event.SparkOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+type buffer struct{ bytes.Buffer }
+
+func (*buffer) Close() error { return nil }
+
+// Each part of an attempt's run is charged where the work is done.
+func TestPartsAreChargedWhereWorkIsDone(t *testing.T) {
+	r := start(t, engine.Config{Cores: 1, Memory: 64 << 20, Conf: conf("shuffle.storage", "disk")})
+	dir := t.TempDir()
+	sorted := engine.SortBy(noise(r.Session, 60_000, 2), func(v [100]byte) [10]byte { return [10]byte(v[:10]) }, engine.Partitions(1))
+	w, err := engine.RecordSink(sorted).Write(t.Context(), dir)
+	check(t, err, w.Records, 60_000)
+	sum := map[task.Kind]*task.Metrics{task.ShuffleMapTask: {}, task.ResultTask: {}}
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		sum[e.Kind].Add(&e.Metrics)
+	}
+	m, res := sum[task.ShuffleMapTask], sum[task.ResultTask]
+	for name, v := range map[string]int64{
+		"map: compute": m[task.ComputeTime], "map: shuffle write": m[task.ShuffleWriteTime], "map: CPU": m[task.ExecutorCPUTime],
+		"result: fetch wait": res[task.ShuffleFetchWaitTime], "result: output write": res[task.OutputWriteTime],
+		"result: compute": res[task.ComputeTime],
+	} {
+		if v <= 0 {
+			t.Errorf("%s is %d", name, v)
+		}
+	}
+	if m[task.ShuffleFetchWaitTime] != 0 || m[task.OutputWriteTime] != 0 || res[task.ShuffleWriteTime] != 0 {
+		t.Errorf("time is charged where no such work is done:\n%v\n%v", *m, *res)
+	}
+	check(t, nil, []int64{m[task.ShuffleRecordsWritten], res[task.ShuffleRecordsRead], res[task.OutputRecordsWritten], res[task.OutputBytesWritten]},
+		[]int64{60_000, 60_000, 60_000, 6_000_000})
+}
