@@ -4,9 +4,12 @@ import (
 	"github.com/execbench/execbench/engine/memory"
 )
 
+// Pages double from the manager's smallest to pageMax. From 2 MiB on the
+// system may back a page with huge ones, whose first touch costs a tenth, and
+// powers of two are sizes in which the manager has pages to reuse.
 const (
-	firstPage = 16 << 10 // the manager's smallest
-	pageMax   = 1 << 20
+	firstPage = 16 << 10
+	pageMax   = 4 << 20
 )
 
 // arena hands out pieces of a map task's pages, front to back.

@@ -1,6 +1,8 @@
 package spill
 
 import (
+	"math/bits"
+
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/storage"
@@ -23,14 +25,26 @@ type Env struct {
 	// Compression of runs; nil: none.
 	Compression codec.Compression
 	// PageSize is the most bytes asked of the memory manager for rows at a
-	// time; 0: 1 MiB. Tests make it small.
+	// time; 0: 4 MiB. Tests make it small.
 	PageSize int
 }
 
+// Pages are asked for in powers of two as far as that wastes little: those
+// are sizes in which the manager has pages to reuse, and a first touch costs
+// ten times what a second does.
 const (
-	defaultPage = 1 << 20  // beyond it, larger pages sort no faster and waste more at their end
+	defaultPage = 4 << 20  // from 2 MiB on the system may use huge pages
 	firstPage   = 16 << 10 // the manager's smallest: most reducers of a small job need no more
+	tableStep   = 16 << 20 // tables above it grow by multiples of it
 )
+
+// tableSize rounds the size of a table up to one that is likely to be reused.
+func tableSize(n int) int {
+	if n <= tableStep {
+		return 1 << bits.Len(uint(max(n, firstPage)-1))
+	}
+	return (n + tableStep - 1) / tableStep * tableStep
+}
 
 // complete fills in what is nil, so that kernels need not ask.
 func (e Env) complete() Env {

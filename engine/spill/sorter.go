@@ -73,7 +73,7 @@ func (s *Sorter[T]) Limit(factor int) { s.factor = factor }
 // not grow. It is a hint: where memory is short it does nothing.
 func (s *Sorter[T]) Expect(rows int) {
 	if rows > s.capacity() && s.n == 0 {
-		_ = s.grow(rows) // a refusal shows again when the rows come
+		_ = s.grow(rows, tableSize(rows*entrySize)) // a refusal shows again when the rows come
 	}
 }
 
@@ -116,10 +116,7 @@ func (s *Sorter[T]) room(rows []T) (n int, err error) {
 	if n > 0 {
 		return n, nil
 	}
-	p, err := s.alloc(max(need, s.env.pageFor(s.store.held)))
-	if err != nil && errors.Is(err, memory.ErrNoMemory) { // a small page is better than a spill of little
-		p, err = s.alloc(need)
-	}
+	p, err := s.alloc(max(need, s.env.pageFor(s.store.held)), need)
 	if err != nil {
 		return 0, err
 	}
@@ -128,17 +125,27 @@ func (s *Sorter[T]) room(rows []T) (n int, err error) {
 	return n, nil
 }
 
-// alloc gets a page, spilling the sorter's own rows if there is no other
-// way.
-func (s *Sorter[T]) alloc(n int) (*memory.Page, error) {
-	p, err := s.c.Alloc(n)
-	if err == nil || !errors.Is(err, memory.ErrNoMemory) || s.n == 0 {
-		return p, err
+// alloc gets a page of want bytes; or a smaller one, of at least need, which
+// puts off a spill; or spills the sorter's own rows first.
+func (s *Sorter[T]) alloc(want, need int) (*memory.Page, error) {
+	var p *memory.Page
+	err := error(nil)
+	for n := want; ; n /= 4 {
+		p, err = s.c.Alloc(max(n, need))
+		if err == nil || !errors.Is(err, memory.ErrNoMemory) {
+			return p, err
+		}
+		if n <= max(need, 4*firstPage) {
+			break
+		}
+	}
+	if s.n == 0 {
+		return nil, err
 	}
 	if err := s.spill(); err != nil {
 		return nil, err
 	}
-	return s.c.Alloc(n)
+	return s.c.Alloc(need)
 }
 
 // reserve makes room for k more entries.
@@ -149,9 +156,11 @@ func (s *Sorter[T]) reserve(k int) error {
 	if err := s.book(); err != nil {
 		return err
 	}
-	err := s.grow(max(s.n+k, s.n*2))
+	want := max(s.n+k, s.n*2)
+	err := s.grow(want, tableSize(want*entrySize))
 	if err != nil && errors.Is(err, memory.ErrNoMemory) { // a little more puts off the spill
-		err = s.grow(s.n + max(k, s.n/4))
+		want = s.n + max(k, s.n/4)
+		err = s.grow(want, want*entrySize)
 	}
 	if err == nil || !errors.Is(err, memory.ErrNoMemory) || s.n == 0 {
 		return err
@@ -162,7 +171,7 @@ func (s *Sorter[T]) reserve(k int) error {
 	if k <= s.capacity() {
 		return nil
 	}
-	return s.grow(k)
+	return s.grow(k, k*entrySize)
 }
 
 // book gets the buffers of a spill while there is memory.
@@ -188,14 +197,14 @@ func (s *Sorter[T]) capacity() int {
 
 const entrySize = int(unsafe.Sizeof(entry{}))
 
-// grow makes the tables of entries hold n. After an error they hold what
-// they held.
-func (s *Sorter[T]) grow(n int) error {
+// grow makes the tables of entries hold n, in pages of so many bytes. After
+// an error they hold what they held.
+func (s *Sorter[T]) grow(n, bytes int) error {
 	for _, table := range []**memory.Page{&s.entries, &s.tmp} {
 		if *table != nil && len((*table).Data) >= n*entrySize {
 			continue
 		}
-		p, err := s.c.Alloc(n * entrySize)
+		p, err := s.c.Alloc(bytes)
 		if err != nil {
 			return err
 		}
