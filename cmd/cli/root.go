@@ -17,6 +17,7 @@ const rootExamples = `  execbench list                                    which 
   execbench run terasort --memory 256MiB            the same within less memory: it spills
   execbench run wordcount --input src --output out  on files of your own
   execbench report results/RUN --tasks              every task of an earlier run
+  execbench compare results/A results/B             whether B is slower than A, and where
   execbench describe terasort                       what a workload does and takes
   execbench doctor                                  what this machine lets you measure`
 
@@ -46,7 +47,7 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(a.runCommand(), a.listCommand(), a.describeCommand(), a.genCommand(), a.verifyCommand(), a.reportCommand(),
-		a.exportCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.completionCommand())
+		a.compareCommand(), a.exportCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.completionCommand())
 	root.SetHelpCommand(a.helpCommand())
 	inOrder(root)
 	return root

@@ -1,0 +1,219 @@
+package compare
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/execbench/execbench/bench/folder"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// A run folder with one job of two stages in every iteration, whose second
+// stage takes the factor longer. Times are invented: nothing is measured.
+func runFolder(t *testing.T, dir string, seed uint64, iterations int, factor float64, change func(*folder.Manifest)) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	m := &folder.Manifest{Workload: "lines", Iterations: iterations, Cores: 2, Memory: 512 * units.MiB, Fingerprint: "f00d", Verify: true,
+		Params: []folder.Setting{{Name: "records", Value: "10"}, {Name: "seed", Value: "0"}},
+		Input:  folder.Input{Files: 1, Checksum: "abc", Generated: true},
+		Conf:   []folder.Setting{{Name: "spark.memory.fraction", Value: "1"}, {Name: "spark.app.name", Value: dir}}}
+	if change != nil {
+		change(m)
+	}
+	w, err := folder.Create(dir, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := event.Create(w.EventsPath())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := int64(1e6)
+	f.Emit(&event.ApplicationStart{At: 0, Cores: 2, Memory: 512 << 20})
+	for i := range iterations {
+		begin := now
+		job := id.Job(i)
+		stages := []event.StageInfo{
+			{StageAttempt: id.StageAttempt{Stage: id.Stage(2 * i)}, Name: "map at lines.go:7", NumTasks: 1, Kind: task.ShuffleMapTask},
+			{StageAttempt: id.StageAttempt{Stage: id.Stage(2*i + 1)}, Name: "count at lines.go:9", NumTasks: 1, Parents: []id.Stage{id.Stage(2 * i)}}}
+		f.Emit(&event.JobStart{At: now, Job: job, Stages: stages})
+		for k, s := range stages {
+			length := int64(100e6 * (1 + 0.02*r.NormFloat64()))
+			if k == 1 {
+				length = int64(float64(length) * factor)
+			}
+			s.Submitted = now + 1
+			f.Emit(&event.StageSubmitted{At: now + 1, Job: job, Stage: s})
+			e := &event.TaskEnd{Kind: s.Kind, HasMetrics: true, Reason: task.Success}
+			e.Info = event.TaskInfo{TaskAttempt: id.TaskAttempt{StageAttempt: s.StageAttempt, Task: id.Task(2*i + k)}, Launch: now + 1}
+			e.Stamps = task.Stamps{Start: now + 1, RunStart: now + 1, RunEnd: now + 1 + length, EncodeEnd: now + 1 + length, End: now + 1 + length}
+			e.Metrics[task.ComputeTime], e.Metrics[task.ExecutorRunTime] = length, length
+			now += length + 2
+			e.Info.Finish = now
+			f.Emit(&event.TaskStart{Info: e.Info})
+			f.Emit(e)
+			s.Completed = now
+			f.Emit(&event.StageCompleted{At: now, Stage: s})
+		}
+		f.Emit(&event.JobEnd{At: now, Job: job})
+		f.Emit(&event.Phase{Begin: begin, End: now, Name: "iteration", Index: int32(i)})
+		seconds := float64(now-begin) / 1e9
+		if err := w.Add(folder.Sample{Workload: "lines", Phase: folder.Iteration, Index: i, Seconds: seconds, CPU: seconds, Verified: true, Checksum: "42", PeakRSS: units.MiB}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Emit(&event.ApplicationEnd{At: now})
+	if err := errors.Join(f.Close(), w.Finish(folder.Verdict{Status: folder.Done})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, dir string) *Side {
+	t.Helper()
+	s, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func find(t *testing.T, rows []*Row, stage, part string) *Row {
+	t.Helper()
+	for _, r := range rows {
+		if strings.HasPrefix(r.Stage, stage) && r.Part == part {
+			return r
+		}
+	}
+	t.Fatalf("there is no %s of %q", part, stage)
+	return nil
+}
+
+func TestTheSlowerStageIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	a, b, c := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "c")
+	runFolder(t, a, 1, 10, 1, nil)
+	runFolder(t, b, 2, 10, 1, nil)
+	runFolder(t, c, 3, 10, 1.5, nil)
+
+	r, err := Compare(open(t, a), open(t, b), Options{})
+	if err != nil || r.Verdict != Same {
+		t.Errorf("equal runs: %v, %v", r, err)
+	}
+	if r, err = Compare(open(t, a), open(t, c), Options{}); err != nil || r.Verdict != Worse {
+		t.Fatalf("a slower run: %v, %v", r, err)
+	}
+	if v := find(t, r.Parts, "1 map", "compute").Verdict; v != Same {
+		t.Errorf("the first stage is %s", v)
+	}
+	if v := find(t, r.Parts, "2 count", "compute").Verdict; v != Worse {
+		t.Errorf("the second stage is %s", v)
+	}
+	find(t, r.Parts, "2 count", "elapsed")
+	if r, err = Compare(open(t, c), open(t, a), Options{}); err != nil || r.Verdict != Better || !strings.Contains(r.Sentence, "faster") {
+		t.Errorf("a faster run: %v, %v", r, err)
+	}
+	var out bytes.Buffer
+	if err := r.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"2 count at lines.go", "better", "detectable", "Verdict: better: lines is faster by", "peak RSS"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the tables lack %q:\n%s", want, &out)
+		}
+	}
+}
+
+func TestWhatDiffersIsNamed(t *testing.T) {
+	dir := t.TempDir()
+	a := filepath.Join(dir, "a")
+	runFolder(t, a, 1, 6, 1, nil)
+	old := open(t, a)
+	for i, c := range []struct {
+		what   string
+		change func(*folder.Manifest)
+	}{
+		{"machine (fingerprint)", func(m *folder.Manifest) { m.Fingerprint = "beef" }},
+		{"workload", func(m *folder.Manifest) { m.Workload = "words" }},
+		{"parameter records", func(m *folder.Manifest) { m.Params[0].Value = "11" }},
+		{"parameter seed", func(m *folder.Manifest) { m.Params[1].Value = "7" }},
+		{"data checksum", func(m *folder.Manifest) { m.Input.Checksum = "abd" }},
+		{"cores", func(m *folder.Manifest) { m.Cores = 1 }},
+		{"memory", func(m *folder.Manifest) { m.Memory = units.GiB }},
+		{"configuration spark.memory.fraction", func(m *folder.Manifest) { m.Conf[0].Value = "0.6" }},
+		{"configuration spark.new", func(m *folder.Manifest) { m.Conf = append(m.Conf, folder.Setting{Name: "spark.new", Value: "1"}) }},
+		{"GOGC", func(m *folder.Manifest) { m.Versions.GOGC = "off" }},
+		{"warm-up iterations", func(m *folder.Manifest) { m.Warmup = 4 }},
+		{"verification", func(m *folder.Manifest) { m.Verify = false }},
+	} {
+		b := filepath.Join(dir, "b", string(rune('a'+i)))
+		runFolder(t, b, 2, 6, 1, c.change)
+		r, err := Compare(old, open(t, b), Options{})
+		var differ *Differ
+		if !errors.As(err, &differ) || !errors.Is(err, ErrDiffer) || len(differ.Differences) != 1 || differ.Differences[0].What != c.what {
+			t.Errorf("%s: %v", c.what, err)
+			continue
+		}
+		if r == nil || len(r.Runs) != 2 || !strings.Contains(err.Error(), c.what+": ") {
+			t.Errorf("%s: %v, %v", c.what, r, err)
+		}
+	}
+	// The program is what a comparison is about.
+	b := filepath.Join(dir, "commit")
+	runFolder(t, b, 2, 6, 1, func(m *folder.Manifest) { m.Versions.Commit, m.Versions.Go = "123", "go9" })
+	if r, err := Compare(old, open(t, b), Options{}); err != nil || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "go9") }) {
+		t.Errorf("another commit: %v, %v", r, err)
+	}
+}
+
+func TestWholeSuites(t *testing.T) {
+	dir := t.TempDir()
+	words := func(m *folder.Manifest) { m.Workload = "words" }
+	for i, side := range []string{"a", "b"} {
+		runFolder(t, filepath.Join(dir, side, "one"), uint64(i), 8, 1, nil)
+		runFolder(t, filepath.Join(dir, side, "two"), uint64(10+i), 8, 1+float64(i), words)
+	}
+	runFolder(t, filepath.Join(dir, "a", "three"), 5, 8, 1, func(m *folder.Manifest) { m.Workload = "gone" })
+	r, err := Compare(open(t, filepath.Join(dir, "a")), open(t, filepath.Join(dir, "b")), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if times := r.Times(); len(times) != 2 || times[0].Verdict != Same || times[1].Verdict != Worse || r.Verdict != Worse {
+		t.Errorf("%v", r)
+	}
+	if !strings.Contains(r.Sentence, "words is slower") || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "no run of gone") }) {
+		t.Errorf("%q, notes %q", r.Sentence, r.Notes)
+	}
+	runFolder(t, filepath.Join(dir, "b", "again"), 5, 8, 1, words)
+	if _, err := Open(filepath.Join(dir, "b")); err == nil || !strings.Contains(err.Error(), "several runs of words") {
+		t.Errorf("two runs of a workload: %v", err)
+	}
+}
+
+func TestRunsWithoutTimesAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	runFolder(t, a, 1, 6, 1, nil)
+	runFolder(t, b, 1, 0, 1, nil)
+	if _, err := Compare(open(t, a), open(t, b), Options{}); err == nil || !strings.Contains(err.Error(), "no timed iteration") {
+		t.Errorf("no samples: %v", err)
+	}
+	if _, err := Open(filepath.Join(dir, "nothing")); err == nil || !strings.Contains(err.Error(), "there is no such folder") {
+		t.Errorf("no folder: %v", err)
+	}
+	// Without events the times still compare.
+	if err := os.Remove(filepath.Join(a, folder.EventsFile)); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Compare(open(t, a), open(t, a), Options{}); err != nil || len(r.Parts) != 0 || r.Verdict != Same {
+		t.Errorf("no events: %v, %v", r, err)
+	}
+}
