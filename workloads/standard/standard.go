@@ -3,6 +3,8 @@ package standard
 
 import (
 	"github.com/execbench/execbench/workloads"
+	"github.com/execbench/execbench/workloads/barrier"
+	"github.com/execbench/execbench/workloads/results"
 	"github.com/execbench/execbench/workloads/tasks"
 	"github.com/execbench/execbench/workloads/terasort"
 	"github.com/execbench/execbench/workloads/wordcount"
@@ -10,5 +12,11 @@ import (
 
 // All returns them, by name. They are not registered yet.
 func All() []*workloads.Workload {
-	return []*workloads.Workload{tasks.Workload, terasort.Workload, wordcount.Workload}
+	return []*workloads.Workload{
+		barrier.Workload,
+		results.Workload,
+		tasks.Workload,
+		terasort.Workload,
+		wordcount.Workload,
+	}
 }

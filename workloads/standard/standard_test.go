@@ -96,6 +96,8 @@ func TestAnswersAreTheSameEverywhere(t *testing.T) {
 		"terasort":  {"records", "200000", "seed", "2"},
 		"wordcount": {"size", "3MB", "vocabulary", "50000", "exponent", "0.5", "seed", "2"},
 		"tasks":     {"tasks", "500", "metg", "false"},
+		"results":   {"tasks", "9", "result-size", "3000001", "seed", "2"},
+		"barrier":   {"rounds", "300", "seed", "2"},
 	}
 	for _, w := range workloads.All() {
 		t.Run(w.Name, func(t *testing.T) {
@@ -142,7 +144,7 @@ func TestRunAgainAndAgain(t *testing.T) {
 	s := open(t, 2, 256*units.MiB)
 	for _, w := range workloads.All() {
 		v := w.Values()
-		for name, text := range map[string]string{"size": "200kB", "tasks": "300"} {
+		for name, text := range map[string]string{"size": "200kB", "tasks": "300", "result-size": "20kB", "rounds": "50"} {
 			if _, has := w.Param(name); has {
 				v = set(t, v, name, text)
 			}
@@ -282,7 +284,7 @@ func TestWorkloadsExplainThemselves(t *testing.T) {
 				if name, ok := strings.CutPrefix(word, "--"); ok && strings.Contains(line, "execbench run") {
 					name, _, _ = strings.Cut(name, "=")
 					_, has := w.Param(name)
-					if !has && !slices.Contains([]string{"cores", "memory", "input", "output", "out"}, name) {
+					if !has && !slices.Contains([]string{"cores", "memory", "input", "output", "out", "conf"}, name) {
 						t.Errorf("%s: the example %q uses --%s, which there is not", w.Name, line, name)
 					}
 				}
