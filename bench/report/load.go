@@ -10,6 +10,7 @@ import (
 
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -273,6 +274,7 @@ func (f *folding) taskEnd(e *event.TaskEnd) {
 	}
 	figures := FiguresOf(e)
 	s.totals.add(&figures)
+	s.routed(e.Route, &figures)
 	if unbalanced(e, &figures) {
 		s.Unbalanced++
 	}
@@ -294,6 +296,23 @@ func (s *Stage) sample(e *event.TaskEnd, f *Figures) {
 		}
 	}
 	s.Sampled++
+}
+
+// routed counts a result by its route.
+func (s *Stage) routed(by task.Route, f *Figures) {
+	if by == task.RouteNone {
+		return
+	}
+	i := slices.IndexFunc(s.Routes, func(r Route) bool { return r.route == by })
+	if i < 0 {
+		i = len(s.Routes)
+		s.Routes = append(s.Routes, Route{Name: by.String(), route: by})
+	}
+	r := &s.Routes[i]
+	r.Results++
+	r.Bytes += f[ResultBytes]
+	r.Largest = max(r.Largest, f[ResultBytes])
+	r.Fetch += f[ResultFetch]
 }
 
 // end counts an attempt's end; fresh says that its index had no success yet.
@@ -332,6 +351,7 @@ func (f *folding) model() *Model {
 	slices.SortStableFunc(m.Phases, func(x, y Account) int { return cmp.Compare(x.Begin, y.Begin) })
 	for _, s := range m.Stages {
 		slices.Sort(s.Jobs)
+		slices.SortFunc(s.Routes, func(x, y Route) int { return cmp.Compare(x.route, y.route) })
 	}
 	workers := cmp.Or(f.cores, a.Cores)
 	m.Session = Account{Name: "session", Begin: a.Start, End: a.End, Workers: workers}

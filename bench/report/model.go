@@ -2,6 +2,7 @@ package report
 
 import (
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/task"
 )
 
 // SchemaVersion is the version of the JSON forms. Fields are only added
@@ -97,6 +98,9 @@ type Stage struct {
 	Submitted int64    `json:"submitted_ns"`
 	Completed int64    `json:"completed_ns"`
 	Counts    Counts   `json:"attempts"`
+	// Routes tells how results travelled to the driver, a route that none
+	// took left out: map outputs' statuses and, of result stages, values.
+	Routes []Route `json:"routes,omitempty"`
 	// Sampled counts the attempts that the quantiles are over.
 	Sampled int64 `json:"sampled"`
 	// Figures holds one entry for each figure that is not zero throughout,
@@ -113,6 +117,18 @@ type Stage struct {
 
 // Total returns the stage's total of a figure.
 func (s *Stage) Total(f Figure) int64 { return s.totals[f] }
+
+// Route is one way of results and what took it. Attempts count whose result
+// was refused or lost on its way, too.
+type Route struct {
+	Name    string `json:"route"` // direct, stored or dropped
+	Results int64  `json:"results"`
+	Bytes   int64  `json:"bytes"` // encoded
+	Largest int64  `json:"largest_bytes"`
+	Fetch   int64  `json:"fetch_ns"` // from a getter's taking it up to the driver's having it
+
+	route task.Route
+}
 
 // FigureStats is one figure over a stage's attempts.
 type FigureStats struct {

@@ -43,6 +43,7 @@ func (m *Model) Write(w io.Writer, f Format, o Show) error {
 	}
 	d.table(jobTable(jobs))
 	d.table(stageTable(stages))
+	d.table(routeTable(stages))
 	for _, s := range stages {
 		if len(s.Figures) > 0 {
 			d.table(breakdownTable(s))
@@ -174,6 +175,23 @@ func stageTable(stages []*Stage) *table {
 		t.add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, s.Status, span(s.Submitted, s.Completed), text(s.Tasks),
 			text(s.Counts.Succeeded), text(s.Counts.Failed), text(s.Counts.Killed), duration(s.totals[Wall]), size(InputBytes), size(OutputBytes),
 			size(ShuffleReadBytes), size(ShuffleWriteBytes), size(DiskSpilled))
+	}
+	return t
+}
+
+// routeTable has a row for each way that results of a stage took. Bytes are
+// those of encoded results, and of the map outputs' statuses of map stages.
+func routeTable(stages []*Stage) *table {
+	t := &table{title: "Results by route", left: columns(0, 1, 2), header: []string{"stage", "name", "route", "results", "bytes", "largest", "fetch", "fetch per result"}}
+	for _, s := range stages {
+		for _, r := range s.Routes {
+			fetch, each := dash, dash
+			if r.route == task.RouteIndirect {
+				fetch, each = duration(r.Fetch), duration(r.Fetch/r.Results)
+			}
+			t.add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, r.Name, text(r.Results),
+				units.Bytes(r.Bytes).String(), units.Bytes(r.Largest).String(), fetch, each)
+		}
 	}
 	return t
 }
