@@ -62,6 +62,12 @@ func (e *execution) timed(ctx context.Context, s *folder.Sample, out string, ind
 	if err != nil {
 		return nil, &Usage{err}
 	}
+	if e.Workload.Prepare != nil {
+		err := e.inPhase("prepare", index, of, func() error { return e.Workload.Prepare(ctx, scope, built, e.Values) })
+		if err != nil {
+			return nil, err
+		}
+	}
 	e.totals.take()
 	err = e.inPhase(s.Phase, index, of, func() error {
 		cpu := proc.ReadUsage().CPU()
@@ -83,8 +89,14 @@ func (e *execution) timed(ctx context.Context, s *folder.Sample, out string, ind
 // verify checks the answer without the engine.
 func (e *execution) verify(ctx context.Context, s *folder.Sample, answer *workloads.Answer, index, of int) error {
 	return e.inPhase("verify", index, of, func() error {
+		g := e.gen()
+		held, err := e.session.Reserve("verifier", g.Memory) // its tables are part of the budget
+		if err != nil {
+			return fmt.Errorf("cannot verify the answer: %w", err)
+		}
+		defer held.Release()
 		start := time.Now()
-		v, err := e.Workload.Verify(ctx, e.gen(), e.Values, e.input, answer)
+		v, err := e.Workload.Verify(ctx, g, e.Values, e.input, answer)
 		s.Verify = time.Since(start).Seconds()
 		if err != nil {
 			return fmt.Errorf("cannot verify the answer: %w", err)

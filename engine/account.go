@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"sync"
+
+	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// account is a named part of the budget that grows and shrinks with what the
+// driver holds: decoded broadcasts, results on their way to the caller,
+// tables of the scheduler.
+type account struct {
+	mu sync.Mutex
+	r  *memory.Reservation
+}
+
+// add changes the account by delta bytes. It fails only when it grows and
+// memory is refused.
+func (a *account) add(delta int64) error {
+	if delta == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.r.Resize(a.r.Bytes() + delta)
+}
+
+// taskTable is what the driver holds for each task of a running job, in bytes
+// on the Go heap: its places in the tables of the task set, the waiter and
+// the event stream (measured: during a job of a million empty tasks the Go
+// runtime holds 91 MiB, during one of a thousand 9 MiB).
+const taskTable = 88
+
+// Reserve takes n bytes of the budget under a name, for what the caller holds
+// on the Go heap on behalf of the session, such as a verifier's tables.
+// Release it. Cached blocks and shuffle pages make room; the error says who
+// holds what when that does not suffice.
+func (s *Session) Reserve(name string, n units.Bytes) (*memory.Reservation, error) {
+	return s.memory.Reserve(name, int64(n))
+}
