@@ -41,6 +41,10 @@ type Workload struct {
 	// runs no action, and builds the same lineage in the same order for the
 	// same v and in: it is called again in other processes.
 	Build func(s *engine.Session, v Values, in Input) (any, error)
+	// Prepare runs what comes before the clock starts: loading a table into
+	// the cache, say. It is called once for every call of Build whose result
+	// goes to Run. nil means that there is nothing to prepare.
+	Prepare func(ctx context.Context, s *engine.Session, built any, v Values) error
 	// Run is the timed job, from its submission to its committed output in
 	// the folder out, which does not exist before. Workloads without output
 	// files ignore out. It reads no output back: Verify does that.

@@ -4,6 +4,8 @@ package standard
 import (
 	"github.com/execbench/execbench/workloads"
 	"github.com/execbench/execbench/workloads/barrier"
+	"github.com/execbench/execbench/workloads/groupby"
+	"github.com/execbench/execbench/workloads/join"
 	"github.com/execbench/execbench/workloads/results"
 	"github.com/execbench/execbench/workloads/tasks"
 	"github.com/execbench/execbench/workloads/terasort"
@@ -14,6 +16,8 @@ import (
 func All() []*workloads.Workload {
 	return []*workloads.Workload{
 		barrier.Workload,
+		groupby.Workload,
+		join.Workload,
 		results.Workload,
 		tasks.Workload,
 		terasort.Workload,

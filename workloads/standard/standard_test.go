@@ -69,6 +69,16 @@ func input(t testing.TB, w *workloads.Workload, g workloads.Gen, v workloads.Val
 	return workloads.Input{Paths: []string{dir}, Generated: true, Checksum: fmt.Sprintf("%x", sums)}
 }
 
+func prepare(t testing.TB, s *engine.Session, w *workloads.Workload, v workloads.Values, built any) {
+	t.Helper()
+	if w.Prepare == nil {
+		return
+	}
+	if err := w.Prepare(t.Context(), s, built, v); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // answer builds and runs a workload and verifies what it answers.
 func answer(t testing.TB, s *engine.Session, w *workloads.Workload, v workloads.Values, in workloads.Input) *workloads.Answer {
 	t.Helper()
@@ -76,6 +86,7 @@ func answer(t testing.TB, s *engine.Session, w *workloads.Workload, v workloads.
 	if err != nil {
 		t.Fatal(err)
 	}
+	prepare(t, s, w, v, built)
 	a, err := w.Run(t.Context(), s, built, v, filepath.Join(t.TempDir(), "out"))
 	if err != nil {
 		t.Fatal(err)
@@ -93,6 +104,8 @@ func answer(t testing.TB, s *engine.Session, w *workloads.Workload, v workloads.
 // What a workload answers depends on its data alone.
 func TestAnswersAreTheSameEverywhere(t *testing.T) {
 	sizes := map[string][]string{
+		"groupby":   {"rows", "120000", "keys", "50000", "skew", "0.5", "seed", "2"},
+		"join":      {"rows", "60000", "ratio", "3", "keys", "15000", "skew", "0.5", "sparse", "true", "seed", "2"},
 		"terasort":  {"records", "200000", "seed", "2"},
 		"wordcount": {"size", "3MB", "vocabulary", "50000", "exponent", "0.5", "seed", "2"},
 		"tasks":     {"tasks", "500", "metg", "false"},
@@ -144,7 +157,7 @@ func TestRunAgainAndAgain(t *testing.T) {
 	s := open(t, 2, 256*units.MiB)
 	for _, w := range workloads.All() {
 		v := w.Values()
-		for name, text := range map[string]string{"size": "200kB", "tasks": "300", "result-size": "20kB", "rounds": "50"} {
+		for name, text := range map[string]string{"size": "200kB", "tasks": "300", "result-size": "20kB", "rounds": "50", "rows": "3000"} {
 			if _, has := w.Param(name); has {
 				v = set(t, v, name, text)
 			}
@@ -154,6 +167,7 @@ func TestRunAgainAndAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		prepare(t, s, w, v, built)
 		want := ""
 		for i := range 3 {
 			a, err := w.Run(t.Context(), s, built, v, filepath.Join(t.TempDir(), "out"))
