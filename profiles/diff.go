@@ -163,11 +163,11 @@ func NewDiff(old, new Side, o DiffOptions) (*Diff, error) {
 	if by == Stage {
 		by = stageInRound
 	}
-	a, err := count(old.Profile, o.Sample, by, o.Where, nil)
+	a, err := count(old.Profile, o.Sample, by, o.Where)
 	if err != nil {
 		return nil, fmt.Errorf("old: %w", err)
 	}
-	b, err := count(new.Profile, o.Sample, by, o.Where, nil)
+	b, err := count(new.Profile, o.Sample, by, o.Where)
 	if err != nil {
 		return nil, fmt.Errorf("new: %w", err)
 	}

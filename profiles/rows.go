@@ -41,6 +41,7 @@ type Amount struct {
 	FlatEvents, Events float64
 
 	flatVar, cumVar float64
+	last            int // sample that was last added, from 1
 }
 
 func (a *Amount) add(flat bool, v int64, events, variance float64) {
@@ -109,8 +110,8 @@ func (w Where) takes(s *profile.Sample) bool {
 	return ok && v == w.Value
 }
 
-// count adds a profile up. name, if not nil, names the rows of labels.
-func count(p *profile.Profile, sample string, by By, where Where, name func(string) string) (*counts, error) {
+// count adds a profile up.
+func count(p *profile.Profile, sample string, by By, where Where) (*counts, error) {
 	index, err := sampleIndex(p, sample)
 	if err != nil {
 		return nil, err
@@ -136,10 +137,9 @@ func count(p *profile.Profile, sample string, by By, where Where, name func(stri
 		}
 		return f
 	}
-	var onStack []*Amount
-	for _, s := range p.Sample {
+	for i, s := range p.Sample {
 		v := s.Value[index]
-		if v == 0 || !where.takes(s) {
+		if v == 0 {
 			continue
 		}
 		events := seen(s)
@@ -147,34 +147,33 @@ func count(p *profile.Profile, sample string, by By, where Where, name func(stri
 		if events > 0 {
 			variance = float64(v) * float64(v) / events
 		}
-		// As go tool pprof has it, a total is of magnitudes.
+		// As go tool pprof has it, a total is of magnitudes, and of all samples
+		// whichever are chosen.
 		if v < 0 {
 			c.total.add(true, -v, events, variance)
 		} else {
 			c.total.add(true, v, events, variance)
 		}
+		if !where.takes(s) {
+			continue
+		}
 		if by.Label() {
 			label, ok := labelOf(s, string(by))
-			switch {
-			case !ok:
+			if !ok {
 				label = Unlabelled
-			case name != nil:
-				label = name(label)
 			}
 			c.labelled = c.labelled || ok
 			row(label).add(true, v, events, variance)
 			continue
 		}
-		// A stack may be deep, but holds few functions more than once.
-		onStack = onStack[:0]
+		leaf := true
 		for _, l := range s.Location {
 			for _, a := range framesOf(l) {
-				onStack = append(onStack, a)
-			}
-		}
-		for i, a := range onStack {
-			if i == 0 || !slices.Contains(onStack[:min(i, shortStack)], a) && !seenBefore(onStack, i) {
-				a.add(i == 0, v, events, variance)
+				if a.last != i+1 { // a function counts once, however often it recurs
+					a.last = i + 1
+					a.add(leaf, v, events, variance)
+				}
+				leaf = false
 			}
 		}
 	}
@@ -184,14 +183,6 @@ func count(p *profile.Profile, sample string, by By, where Where, name func(stri
 		}
 	}
 	return c, nil
-}
-
-// shortStack is how far back repeats are looked for first.
-const shortStack = 8
-
-// seenBefore reports whether the i-th frame stands nearer to the leaf too.
-func seenBefore(stack []*Amount, i int) bool {
-	return i > shortStack && slices.Contains(stack[shortStack:i], stack[i])
 }
 
 // frameNames returns the functions or lines of a location, the innermost

@@ -46,7 +46,7 @@ type Top struct {
 // not changed.
 func NewTop(p *profile.Profile, o Options) (*Top, error) {
 	o.By = cmp.Or(o.By, Function)
-	c, err := count(p, o.Sample, o.By, o.Where, nil)
+	c, err := count(p, o.Sample, o.By, o.Where)
 	if err != nil {
 		return nil, err
 	}
