@@ -37,4 +37,7 @@ type Config struct {
 	// WithLabel. It must be as quick as the reading of a flag. nil: no attempt
 	// does, at no cost.
 	Labels func() bool
+	// Record keeps what the executor is told and answers, for RunDetached;
+	// nil: nothing is kept, at no cost.
+	Record *Recording
 }

@@ -30,7 +30,7 @@ func newGraph() *graph {
 func (g *graph) add(s *Session, op *operator) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	op.s, op.program = s, s.in
+	op.s, op.program = s, s.in.building()
 	fresh := func() id.Node {
 		g.mu.nextNode++
 		return g.mu.nextNode - 1
@@ -40,7 +40,7 @@ func (g *graph) add(s *Session, op *operator) {
 	} else {
 		n, err := op.program.takeNode(fresh)
 		if err != nil {
-			panic("engine: " + err.Error())
+			panic(err) // Session.build tells it
 		}
 		op.node.ID = n
 	}
@@ -62,6 +62,15 @@ func (g *graph) take(sc *scope) (nodes []id.Node, shuffles []id.Shuffle) {
 	return nodes, shuffles
 }
 
+// drop forgets operators.
+func (g *graph) drop(nodes []id.Node) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, n := range nodes {
+		delete(g.mu.ops, n)
+	}
+}
+
 // shuffle returns the id of a new shuffle built in s.
 func (g *graph) shuffle(s *Session) id.Shuffle {
 	g.mu.Lock()
@@ -71,10 +80,10 @@ func (g *graph) shuffle(s *Session) id.Shuffle {
 		return g.mu.nextShuffle - 1
 	}
 	n, err := id.Shuffle(0), error(nil)
-	if s.in == nil {
+	if in := s.in.building(); in == nil {
 		n = fresh()
-	} else if n, err = s.in.takeShuffle(fresh); err != nil {
-		panic("engine: " + err.Error())
+	} else if n, err = in.takeShuffle(fresh); err != nil {
+		panic(err) // Session.build tells it
 	}
 	if s.scope != nil {
 		s.scope.shuffles = append(s.scope.shuffles, n)

@@ -39,7 +39,7 @@ func (t *Task) run(*executor.Context) (executor.Encode, error) {
 	if act.kind == actionSample {
 		target, ok := t.s.graph.op(act.node)
 		if !ok {
-			return nil, fmt.Errorf("cannot sample for node %d: there is none", act.node)
+			return nil, fmt.Errorf("cannot sample for node %d in this process: %w", act.node, ErrNotPortable)
 		}
 		op = target
 	}

@@ -60,6 +60,7 @@ type core struct {
 	driver   *scheduler.Driver
 	executor *executor.Executor
 	sampler  *sampler
+	record   *Recording // nil: nothing is recorded
 
 	graph        *graph
 	functions    functions
@@ -68,7 +69,6 @@ type core struct {
 	broadcastMem *memory.Reservation
 	resultMem    *memory.Reservation
 	broadcastID  atomic.Int64
-	writes       atomic.Int64
 
 	mu struct {
 		sync.Mutex
@@ -97,9 +97,22 @@ const closeGrace = 10 * time.Second
 // Open starts a session. It owns nothing of the process: GOMAXPROCS, the
 // memory limit, affinity and signals stay as they are.
 func Open(cfg Config) (*Session, error) {
-	set, warnings, err := conf.Parse(cfg.Conf)
+	s, budget, err := newSession(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if err := s.start(cfg, budget); err != nil {
+		s.stop(0)
+		return nil, err
+	}
+	return s, nil
+}
+
+// newSession settles what the session is to be, and starts none of it.
+func newSession(cfg Config) (*Session, units.Bytes, error) {
+	set, warnings, err := conf.Parse(cfg.Conf)
+	if err != nil {
+		return nil, 0, err
 	}
 	c := &core{set: set, warnings: warnings, began: time.Now(), log: cfg.Logger, fs: fsys.OS, labels: cfg.Labels, graph: newGraph()}
 	if c.log == nil {
@@ -120,21 +133,54 @@ func Open(cfg Config) (*Session, error) {
 	if budget == 0 {
 		vm, err := mem.VirtualMemory()
 		if err != nil {
-			return nil, fmt.Errorf("cannot tell the machine's memory (set Memory): %w", err)
+			return nil, 0, fmt.Errorf("cannot tell the machine's memory (set Memory): %w", err)
 		}
 		budget = units.Bytes(vm.Total / 2)
 	}
-	s := &Session{core: c}
-	if err := s.start(cfg, budget); err != nil {
-		s.stop(0)
-		return nil, err
-	}
-	return s, nil
+	return &Session{core: c}, budget, nil
 }
 
 // start makes the parts from the bottom up. What it made before an error,
 // stop takes down.
-func (s *Session) start(cfg Config, budget units.Bytes) (err error) {
+func (s *Session) start(cfg Config, budget units.Bytes) error {
+	if err := s.startStores(cfg, budget); err != nil {
+		return err
+	}
+	s.announce(budget, cfg.Name)
+	set := &s.set
+	back := &backend{record: cfg.Record}
+	pools, err := s.pools()
+	if err != nil {
+		return err
+	}
+	s.driver = scheduler.New(scheduler.Config{
+		Executors:   []scheduler.ExecutorSpec{{ID: id.Driver, Host: s.host, Slots: s.cores}},
+		MaxFailures: set.MaxFailures, MaxConsecutiveStageAttempts: set.MaxConsecutiveStageAttempts,
+		MaxStageAttempts: set.MaxStageAttempts, TaskCPUs: set.TaskCPUs,
+		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
+		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
+		Barrier: set.Barrier,
+	}, scheduler.Deps{
+		Now: s.now, Backend: back, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.cachedAt,
+		Blocks: s.store, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,
+	})
+	driver := executor.Driver(s.driver)
+	if s.record = cfg.Record; s.record != nil {
+		driver = s.record.between(s.driver, s.store, s.disk.Dir())
+	}
+	if err := s.startExecutor(driver, s.decodeTask); err != nil {
+		return err
+	}
+	back.executor = s.executor
+	pm := newProcessMemory()
+	s.sampler = startSampler(func() { s.sample(pm) })
+	s.sampler.now()
+	return nil
+}
+
+// startStores makes what the executor stands on: memory, disk, and the
+// stores of blocks and of map outputs.
+func (s *Session) startStores(cfg Config, budget units.Bytes) (err error) {
 	set := &s.set
 	s.memory, err = memory.NewManager(memory.Config{
 		Budget: budget, Reserved: set.Reserved, Fraction: set.MemoryFraction, StorageFraction: set.StorageFraction,
@@ -182,24 +228,13 @@ func (s *Session) start(cfg Config, budget units.Bytes) (err error) {
 		defer broadcastBytes.Unlock()
 		return s.broadcastMem.Resize(s.broadcastMem.Bytes() + delta)
 	}
-	s.announce(budget, cfg.Name)
+	return nil
+}
 
-	back := &backend{}
-	pools, err := s.pools()
-	if err != nil {
-		return err
-	}
-	s.driver = scheduler.New(scheduler.Config{
-		Executors:   []scheduler.ExecutorSpec{{ID: id.Driver, Host: s.host, Slots: s.cores}},
-		MaxFailures: set.MaxFailures, MaxConsecutiveStageAttempts: set.MaxConsecutiveStageAttempts,
-		MaxStageAttempts: set.MaxStageAttempts, TaskCPUs: set.TaskCPUs,
-		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
-		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
-		Barrier: set.Barrier,
-	}, scheduler.Deps{
-		Now: s.now, Backend: back, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.cachedAt,
-		Blocks: s.store, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,
-	})
+// startExecutor starts the workers. They answer to driver and find what to
+// run with decode.
+func (s *Session) startExecutor(driver executor.Driver, decode executor.DecodeFunc) (err error) {
+	set := &s.set
 	ecfg := executor.Config{
 		ID: id.Driver, Slots: s.cores, Now: s.now,
 		Limits:      result.Limits{MaxResult: set.MaxResultSize, MaxDirect: set.MaxDirectResultSize, Message: set.MaxMessageSize},
@@ -210,22 +245,24 @@ func (s *Session) start(cfg Config, budget units.Bytes) (err error) {
 		ecfg.ReaperTimeout = set.Reaper.KillTimeout
 	}
 	s.executor, err = executor.New(ecfg, executor.Deps{
-		Driver: s.driver, Decode: s.decodeTask, Memory: s.memory, Store: s.store, FS: s.fs, Logger: s.log,
+		Driver: driver, Decode: decode, Memory: s.memory, Store: s.store, FS: s.fs, Logger: s.log,
 	})
-	if err != nil {
-		return err
-	}
-	back.executor = s.executor
-	pm := newProcessMemory()
-	s.sampler = startSampler(func() { s.sample(pm) })
-	s.sampler.now()
-	return nil
+	return err
 }
 
 // backend is the scheduler's way to the executor, which is made after it.
-type backend struct{ executor *executor.Executor }
+type backend struct {
+	executor *executor.Executor
+	record   *Recording // nil: nothing is recorded
+}
 
-func (b *backend) Launch(_ id.Executor, t id.Task, desc []byte) { b.executor.Launch(t, desc) }
+func (b *backend) Launch(_ id.Executor, t id.Task, desc []byte) {
+	if b.record != nil {
+		b.record.launched(t, desc)
+	}
+	b.executor.Launch(t, desc)
+}
+
 func (b *backend) Kill(t id.Task, interrupt bool, reason string) {
 	b.executor.Kill(t, interrupt, reason)
 }
@@ -383,6 +420,9 @@ func (s *Session) makeBinary(r scheduler.BinaryRequest) (id.Broadcast, error) {
 	b := s.nextBroadcast()
 	if err := s.store.PutBytes(block.Broadcast(b), block.MemoryAndDiskSer, data); err != nil {
 		return 0, fmt.Errorf("cannot store the task binary of stage %v: %w", r.StageAttempt, err)
+	}
+	if s.record != nil {
+		s.record.made(b, data)
 	}
 	return b, nil
 }

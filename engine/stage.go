@@ -2,12 +2,12 @@ package engine
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/task"
 )
 
 // stageBinary is what a task binary says: which program to build, which of
@@ -18,6 +18,7 @@ type stageBinary struct {
 	params   []byte
 	nodes    []id.Node    // of the program, by order of building
 	shuffles []id.Shuffle // likewise
+	lineage  uint64       // its fingerprint
 	node     id.Node      // the operator to run
 	dep      int32        // map stage: which of its shuffles to write; result stage: -1
 	action   action       // result stage
@@ -36,7 +37,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // append encodes the binary:
 //
-//	magic │ program │ params │ nodes │ shuffles │ node │ dep │ action │ learned │ crc32c
+//	magic │ program │ params │ nodes │ shuffles │ lineage │ node │ dep │ action │ learned │ crc32c
 //
 // Strings and lists carry their length as uvarint; ids are varints.
 func (b *stageBinary) append(dst []byte) []byte {
@@ -56,6 +57,7 @@ func (b *stageBinary) append(dst []byte) []byte {
 		dst = binary.AppendVarint(dst, int64(n)-prev)
 		prev = int64(n)
 	}
+	dst = binary.AppendUvarint(dst, b.lineage)
 	dst = binary.AppendVarint(dst, int64(b.node))
 	dst = binary.AppendVarint(dst, int64(b.dep))
 	dst = b.action.append(dst)
@@ -67,7 +69,7 @@ func (b *stageBinary) append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
-var errBinary = errors.New("task binary is damaged")
+var errBinary = fmt.Errorf("task binary: %w", task.ErrCorrupt)
 
 // decodeStage reads a task binary. The result does not keep src.
 func decodeStage(src []byte) (*stageBinary, error) {
@@ -90,6 +92,7 @@ func decodeStage(src []byte) (*stageBinary, error) {
 		prev += d.varint()
 		b.shuffles = append(b.shuffles, id.Shuffle(prev))
 	}
+	b.lineage = d.uvarint()
 	b.node = id.Node(d.varint())
 	b.dep = int32(d.varint())
 	b.action.decode(&d)
@@ -118,6 +121,7 @@ func (s *Session) binaryFor(node *plan.Node, dep *plan.ShuffleDep, act action) (
 	}
 	if in := op.program; in != nil {
 		b.program, b.params, b.nodes, b.shuffles = in.name, in.params, in.nodes, in.shuffles
+		b.lineage = in.lineage
 	}
 	if data, ok := s.learnt(b.node); ok {
 		b.learned = append(b.learned, learnedBytes{b.node, data})
@@ -139,7 +143,7 @@ func (s *Session) resolve(b *stageBinary) (*stage, error) {
 		if b.program == "" {
 			return nil, fmt.Errorf("cannot run node %d in this process: %w", b.node, ErrNotPortable)
 		}
-		_, err := s.build(&instance{name: b.program, params: b.params, nodes: b.nodes, shuffles: b.shuffles, replay: true})
+		_, err := s.build(&instance{name: b.program, params: b.params, nodes: b.nodes, shuffles: b.shuffles, lineage: b.lineage, replay: true})
 		if err != nil {
 			return nil, err
 		}
