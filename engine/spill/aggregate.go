@@ -201,10 +201,8 @@ func (g *aggregating[K, V, C, S, W]) ensure(n int) error {
 		}
 		return err
 	}
-	if g.drain != nil {
-		if full, err := g.drain.full(int64(len(g.table.Data)), g.rowsIn, int64(g.slots.used())); full || err != nil {
-			return errors.Join(err, g.empty())
-		}
+	if g.drain != nil && g.drain.full(int64(len(g.table.Data)), g.rowsIn, int64(g.slots.used())) {
+		return g.empty()
 	}
 	size := len(g.table.Data)
 	p, err := g.c.Alloc(2 * size)

@@ -23,15 +23,15 @@ const (
 // full reports whether a table that wants to grow should be emptied instead:
 // when it is as large as it may be, or when fewer than one row in four found
 // its key there. In the latter case the rows that follow bypass it.
-func (d *drain[K, C]) full(tableBytes, rows, keys int64) (bool, error) {
+func (d *drain[K, C]) full(tableBytes, rows, keys int64) bool {
 	if tableBytes < combineLook {
-		return false, nil
+		return false
 	}
 	if keys > rows/4*3 {
 		d.bypass = bypassTimes * rows
-		return true, nil
+		return true
 	}
-	return tableBytes >= combineMax, nil
+	return tableBytes >= combineMax
 }
 
 // drainTable passes all partial results on.

@@ -77,8 +77,7 @@ func (s *rowStore[T]) free(c *memory.Consumer) {
 }
 
 // fits returns how many of rows the last block can take, and if none, how
-// many bytes a new page must have for the first of them. Encoded is nil for
-// plain rows, else the first row's bytes if they had to be made to know.
+// many bytes a new page must have for the first of them.
 func (s *rowStore[T]) fits(rows []T) (n int, need int) {
 	free := 0
 	if s.room {

@@ -67,12 +67,6 @@ type bytesArena struct {
 	over  bool // memory was refused, and the heap was used: the table must be written out
 }
 
-// put copies b and returns its place: page number << 32 | offset.
-func (a *bytesArena) put(b []byte) uint64 {
-	copy(a.take(len(b)), b)
-	return uint64(len(a.data)-1)<<32 | uint64(a.used-len(b))
-}
-
 // take makes room for n bytes at the end.
 func (a *bytesArena) take(n int) []byte {
 	if len(a.data) == 0 || len(a.data[len(a.data)-1])-a.used < n {

@@ -18,17 +18,16 @@ type wordSlots[K, V, S any] struct {
 	fold  fold[V, S]
 	words func(dst []uint64, keys []K)
 
-	slots    []wordSlot[S]
-	n        int // without the key zero
-	limit    int
-	sorted   bool
-	zero     S
-	hasZero  bool
-	keys     []K
-	tokens   [tableBatch]uint64
-	hashes   [tableBatch]uint32
-	found    [tableBatch]uint32
-	zeroHash uint64
+	slots   []wordSlot[S]
+	n       int // without the key zero
+	limit   int
+	sorted  bool
+	zero    S
+	hasZero bool
+	keys    []K
+	tokens  [tableBatch]uint64
+	hashes  [tableBatch]uint32
+	found   [tableBatch]uint32
 }
 
 // atZero is found for the key zero.
