@@ -39,7 +39,10 @@ type Workload struct {
 	Generate func(ctx context.Context, g Gen, v Values, dir string) error
 	// Build lays out the datasets and returns whatever Run needs of them. It
 	// runs no action, and builds the same lineage in the same order for the
-	// same v and in: it is called again in other processes.
+	// same v and in: it is called again in other processes. The functions
+	// that it gives to datasets are shared by all tasks and called from
+	// several at once, where Spark copies a closure for every task: they must
+	// not change what they capture.
 	Build func(s *engine.Session, v Values, in Input) (any, error)
 	// Prepare runs what comes before the clock starts: loading a table into
 	// the cache, say. It is called once for every call of Build whose result

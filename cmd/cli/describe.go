@@ -18,7 +18,11 @@ func (a *app) describeCommand() *cobra.Command {
 		Use: "describe WORKLOAD [flags]", Short: "Say what a workload does, takes and checks",
 		Long: `Shows a workload's own text and its parameters. With --plan it shows the lineage
 of its job instead, cut where a shuffle begins a new stage; that needs the
-input, since its files decide the partitions, and runs nothing.`,
+input, since its files decide the partitions, and runs nothing.
+
+The functions behind the steps of a plan are shared by all tasks and called from
+several at once, where Spark copies a closure for every task: those of your own
+workload must not change what they capture.`,
 		Example: `  execbench describe terasort
   execbench describe wordcount --plan --input src
   execbench describe terasort --plan --size 100MB`,

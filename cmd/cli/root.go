@@ -80,7 +80,8 @@ func unknownWord(c *cobra.Command, word string) error {
 		if _, err := workloads.Get(word); err != nil {
 			return &bench.Usage{Err: err}
 		}
-		return bench.Usagef("workload %s has nothing to %s", word, c.Name())
+		why := map[string]string{"gen": "reads no input: there is nothing to generate", "verify": "writes no files: there is nothing to verify"}[c.Name()]
+		return bench.Usagef("workload %s %s", word, why)
 	}
 	if near := workloads.Nearest(word, subNames(c)); near != "" {
 		return bench.Usagef("there is no command %q; did you mean %q?", word, near)
