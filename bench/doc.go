@@ -9,6 +9,7 @@
 //	warm-up    executions that no report counts
 //	iteration  timed executions, each with its answer verified after it
 //	measure    figures that a workload takes jobs of its own for
+//	profile    one more execution for each profile that was asked for
 //	end        session closed, verdict and manifest written
 //
 // A wrong answer is a failed run, never a number. Whatever ends a run, its

@@ -43,6 +43,7 @@ func (e *execution) execute(ctx context.Context, phase string, index, of int) er
 	if rerr := e.folder.Add(s); rerr != nil {
 		err = errors.Join(err, rerr)
 	}
+	e.samples = append(e.samples, s)
 	if e.o.Sample != nil {
 		e.o.Sample(s)
 	}

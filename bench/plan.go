@@ -12,6 +12,7 @@ import (
 	"github.com/execbench/execbench/engine/conf"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/units"
+	"github.com/execbench/execbench/profiles"
 	"github.com/execbench/execbench/workloads"
 )
 
@@ -30,6 +31,9 @@ type Plan struct {
 	Iterations int // timed ones, at least 1
 	Warmup     int // executions before them
 	Verify     bool
+	// Profiles are taken after the timed iterations, each in a round of its
+	// own that is no sample.
+	Profiles []profiles.Kind
 
 	// Conf are the engine's configuration layers, weakest first.
 	Conf []conf.Layer

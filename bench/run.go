@@ -65,6 +65,9 @@ type execution struct {
 	totals  totals
 	session *engine.Session
 	scratch string // for outputs that nobody keeps; made when needed
+	samples []folder.Sample
+
+	profiling profiling
 
 	input  workloads.Input
 	checks []folder.Check // of the last answer that was verified, or of the wrong one
@@ -99,6 +102,11 @@ func (e *execution) open() (err error) {
 		return err
 	}
 	sinks := []event.Sink{e.events, &e.totals}
+	var labels func() bool
+	if len(e.Profiles) > 0 {
+		sinks = append(sinks, &e.profiling.first)
+		labels = e.profiling.labels.Load
+	}
 	if e.o.Events != nil {
 		sinks = append(sinks, e.o.Events)
 	}
@@ -117,7 +125,7 @@ func (e *execution) open() (err error) {
 	e.session, err = engine.Open(engine.Config{
 		Name: e.Workload.Name, Cores: e.Cores, Memory: e.Memory, Conf: e.conf, Temp: e.Temp,
 		Logger: slog.New(slog.NewTextHandler(e.folder.Log(), nil)),
-		Events: sinks, Mapped: e.setup.Mapped,
+		Events: sinks, Mapped: e.setup.Mapped, Labels: labels,
 	})
 	if err != nil {
 		return &Usage{err} // too little memory, a temporary folder that cannot be used
@@ -178,7 +186,7 @@ func (e *execution) phases(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return e.profileRounds(ctx)
 }
 
 // inPhase marks a stretch of the run in the events.

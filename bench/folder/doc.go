@@ -6,6 +6,7 @@
 //	events.bin     every event of the engine (package event writes it)
 //	log.txt        what the engine logged
 //	bench.txt      the samples in the Go benchmark format, for benchstat
+//	profiles/      the profiles that were asked for (package profiles writes them)
 //	verdict.json   how the run ended, written whatever the end
 //
 // [Create] begins one and [Open] reads one back. A run that was killed leaves
@@ -23,6 +24,8 @@ const (
 	LogFile      = "log.txt"
 	BenchFile    = "bench.txt"
 	VerdictFile  = "verdict.json"
+
+	ProfilesFolder = "profiles"
 )
 
 // SchemaVersion is that of manifest, samples and verdict. It grows when a

@@ -51,6 +51,8 @@ type Manifest struct {
 	Versions    Versions       `json:"versions"`
 	Warnings    []string       `json:"warnings,omitempty"`
 
+	Profiles []Profile `json:"profiles,omitempty"` // as far as they were taken
+
 	End *End `json:"end,omitempty"` // nil while it runs, or after a crash
 }
 
@@ -144,6 +146,27 @@ type Verdict struct {
 	// Checks are those of the first wrong answer, or of the last iteration.
 	Checks  []Check `json:"checks,omitempty"`
 	Verdict string  `json:"verdict"` // one sentence
+}
+
+// Profile is a round in which a profile was taken. It is no sample.
+type Profile struct {
+	Kind    string  `json:"kind"`
+	File    string  `json:"file,omitempty"` // in the run folder, with slashes; empty: there is none
+	Seconds float64 `json:"seconds"`        // that the job took, as in Sample
+	CPU     float64 `json:"cpu_seconds"`
+	Median  float64 `json:"median_seconds"` // of the timed iterations; 0: there were none
+	Records int64   `json:"records"`
+	Stage   int64   `json:"first_stage"` // of the round; -1: none ran
+	Error   string  `json:"error,omitempty"`
+}
+
+// Overhead returns how much longer the round took than the median of the
+// timed ones, as a share of it; false when that is not known.
+func (p *Profile) Overhead() (float64, bool) {
+	if p.Median <= 0 || p.Error != "" {
+		return 0, false
+	}
+	return p.Seconds/p.Median - 1, true
 }
 
 // Figure is a number that a workload reports beside its time.

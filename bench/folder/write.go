@@ -83,6 +83,9 @@ func (w *Writer) Update() error {
 // EventsPath is where the event file belongs.
 func (w *Writer) EventsPath() string { return w.path(EventsFile) }
 
+// ProfilesDir is where profiles belong. Whoever takes one makes it.
+func (w *Writer) ProfilesDir() string { return w.path(ProfilesFolder) }
+
 // Log is the log file. It stays open until Finish.
 func (w *Writer) Log() *os.File { return w.log }
 
