@@ -39,11 +39,15 @@ func stream[T any](ctx context.Context, d *Dataset[T], yield func([]T, error) bo
 	go func() { // joined below: every return passes through finish
 		done <- call(ctx, d, nil, "batches", func(t *Task, part int, each func(func([]T) error) error) (encodeFunc, error) {
 			send := func(m streamed) error {
-				select {
-				case chans[part] <- m:
-					return nil
-				case <-t.Context().Done():
-					return context.Cause(t.Context())
+				for {
+					select {
+					case chans[part] <- m:
+						return nil
+					case <-t.Memory().Requested(): // by who may be what the consumer waits for
+						t.Memory().Serve()
+					case <-t.Context().Done():
+						return context.Cause(t.Context())
+					}
 				}
 			}
 			none := func(dst []byte) ([]byte, error) { return dst, nil }
