@@ -20,6 +20,7 @@ type Accumulator[T any] struct {
 	zero        T
 	merge       func(a, b T) T
 	codec       codec.Codec[T]
+	plain       bool // T holds no views
 	countFailed bool
 
 	mu    sync.Mutex
@@ -30,7 +31,7 @@ type Accumulator[T any] struct {
 // must be associative and commutative, starting from zero. A named one
 // appears in events and reports. T needs a codec.
 func NewAccumulator[T any](s *Session, name string, zero T, merge func(a, b T) T) *Accumulator[T] {
-	a := &Accumulator[T]{name: name, zero: zero, value: zero, merge: merge, codec: mustCodec[T]("NewAccumulator")}
+	a := &Accumulator[T]{name: name, zero: zero, value: zero, merge: merge, codec: mustCodec[T]("NewAccumulator"), plain: codec.IsPlain[T]()}
 	s.accumulators.add(a)
 	return a
 }
@@ -61,9 +62,16 @@ type partial[T any] struct {
 // AppendValue implements executor.Accumulator.
 func (p *partial[T]) AppendValue(dst []byte) []byte { return p.codec.Append(dst, []T{p.value}) }
 
-// Add merges v into the attempt's partial value. Call it per batch where it
-// matters: it looks the partial value up.
+// Add merges v into the attempt's partial value. v may hold views into a
+// batch: it is copied. Call Add per batch where it matters: it looks the
+// partial value up.
 func (a *Accumulator[T]) Add(t *Task, v T) {
+	if !a.plain {
+		var err error
+		if v, err = reEncode(a.codec, v, true); err != nil {
+			panic(fmt.Sprintf("engine: cannot add to accumulator %d (%s): %v", a.id, a.name, err))
+		}
+	}
 	p := t.Accumulator(a.id, a.name, a.countFailed, func() executor.Accumulator {
 		return &partial[T]{a.zero, a.codec}
 	}).(*partial[T])
