@@ -46,6 +46,7 @@ type operator struct {
 	// learn is run on the driver before the first job over this operator
 	// (range bounds); nil for most.
 	learn      func(l *learning) error
+	learning   chan struct{} // has room for one job, the one that learns; nil where learn is
 	checkpoint checkpointing
 }
 

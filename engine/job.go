@@ -74,10 +74,10 @@ type learning struct {
 
 // learnLineage lets every operator of the lineage that must learn something
 // before its first job do so, parents first. Below what is cached whole or
-// checkpointed nothing will run, so nothing is learned there.
+// checkpointed nothing will run, so nothing is learned there. Of several jobs
+// that need one operator's, one learns and the others wait for it; a job that
+// needs nothing waits for nobody.
 func (s *Session) learnLineage(ctx context.Context, n *plan.Node) error {
-	s.learning.Lock()
-	defer s.learning.Unlock()
 	descend := func(n *plan.Node) bool {
 		return n.Checkpointed() == nil && !s.cachedWhole(n)
 	}
@@ -85,6 +85,12 @@ func (s *Session) learnLineage(ctx context.Context, n *plan.Node) error {
 		op, ok := s.graph.op(n.ID)
 		if !ok || op.learn == nil {
 			return nil
+		}
+		select {
+		case op.learning <- struct{}{}:
+			defer func() { <-op.learning }()
+		case <-ctx.Done():
+			return fmt.Errorf("cannot start a job: %w", context.Cause(ctx))
 		}
 		if _, done := s.learnt(n.ID); done || s.cachedWhole(n) {
 			return nil

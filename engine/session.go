@@ -76,7 +76,6 @@ type core struct {
 		learned map[id.Node][]byte
 		files   map[string]task.File
 	}
-	learning sync.Mutex // one walk of a lineage at a time, so that nothing is learned twice
 
 	closing   sync.Once
 	closed    atomic.Bool

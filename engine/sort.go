@@ -60,6 +60,7 @@ func SortBy[T, K any](d *Dataset[T], key func(T) K, opts ...Option) *Dataset[T] 
 		})
 	op := &sortOp[T, K]{Dataset: out, in: d, key: key, keys: keys}
 	out.op.self = op
+	out.op.learning = make(chan struct{}, 1)
 	out.op.learn = func(l *learning) error {
 		bounds, err := op.sampleBounds(l, o.partitions, compare)
 		if err != nil {
