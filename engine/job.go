@@ -45,6 +45,9 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 	}
 	err := s.driver.Run(ctx, spec, handle)
 	if err != nil {
+		if s.closed.Load() && (errors.Is(err, scheduler.ErrClosed) || errors.Is(err, scheduler.ErrCancelled)) {
+			err = fmt.Errorf("cannot finish %s: %w: %w", j.name, ErrClosed, err)
+		}
 		return userError(err)
 	}
 	if !j.inner {
