@@ -64,7 +64,7 @@ func TestOwnWorkload(t *testing.T) {
 		code int
 		says []string
 	}{
-		{"list", 0, []string{"squares  add up the squares of the numbers below n"}},
+		{"list", 0, []string{"squares   add up the squares of the numbers below n"}},
 		{"describe squares", 0, []string{"squares: add up the squares", "--n   count  1000000  from 1 to 1000000  how many numbers"}},
 		{"describe squares --plan --n 10", 0, []string{"(8) map #", "main.go:19", "range #", "main.go:18"}},
 		{"run squares --n 1000 --iterations 2 --out run --samples", 0, []string{"@ squares 0.", "squares · n=1000", "fold at main.go:22", "every answer verified"}},
