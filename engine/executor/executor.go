@@ -237,5 +237,8 @@ func (e *Executor) stuck(grace time.Duration) error {
 	for _, w := range held {
 		e.log.Error("attempt ignores its kill", "executor", string(e.cfg.ID), "worker", w.n, "stack", w.stack())
 	}
+	if len(errs) == 0 { // between two attempts, inside the driver's work
+		errs = append(errs, errors.New("no attempt runs, but a worker is busy with events; an event sink or a merge of accumulators blocks, or closes the session itself"))
+	}
 	return fmt.Errorf("cannot close executor %q within %v: %w", e.cfg.ID, grace, errors.Join(errs...))
 }
