@@ -40,6 +40,26 @@ func (s *sizeFlag) Set(text string) error {
 // Type names what help shows for a value.
 func (*sizeFlag) Type() string { return "SIZE" }
 
+// pathsFlag is a flag that names files and folders: it may be repeated, and
+// one value may hold several, with commas between them.
+type pathsFlag []string
+
+// String is what help shows as the default: nothing.
+func (p *pathsFlag) String() string { return strings.Join(*p, ",") }
+
+// Set adds the paths in text. A path that is there may have commas in it.
+func (p *pathsFlag) Set(text string) error {
+	if _, err := os.Stat(text); err == nil || !strings.Contains(text, ",") {
+		*p = append(*p, text)
+		return nil
+	}
+	*p = append(*p, strings.Split(text, ",")...)
+	return nil
+}
+
+// Type names what help shows for a value.
+func (*pathsFlag) Type() string { return "PATH" }
+
 // durationFlag is a flag that holds a duration above zero.
 type durationFlag time.Duration
 

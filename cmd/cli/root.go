@@ -12,14 +12,14 @@ import (
 const rootHelp = `Runs Spark-shaped work on this machine, as fast as the machine allows, and
 shows where every microsecond and every byte of every task went.`
 
-const rootExamples = `  execbench list                                    which workloads there are
-  execbench run terasort --size 1GB                 generate, sort, verify, show the breakdown
-  execbench run terasort --memory 256MiB            the same within less memory: it spills
-  execbench run wordcount --input src --output out  on files of your own
-  execbench report results/RUN --tasks              every task of an earlier run
-  execbench compare results/A results/B             whether B is slower than A, and where
-  execbench describe terasort                       what a workload does and takes
-  execbench doctor                                  what this machine lets you measure`
+const rootExamples = `  execbench list                                    # which workloads there are
+  execbench run terasort --size 1GB                 # generate, sort, verify, show the breakdown
+  execbench run terasort --memory 256MiB            # the same within less memory: it spills
+  execbench run wordcount --input src --output out  # on files of your own
+  execbench report results/RUN --tasks              # every task of an earlier run
+  execbench compare results/A results/B             # whether B is slower than A, and where
+  execbench describe terasort                       # what a workload does and takes
+  execbench doctor                                  # what this machine lets you measure`
 
 const rootNotes = `Sizes: 1GB is 10^9 bytes; 1GiB, and Spark's 1g, are 2^30.
 Every flag can be given by the environment too: EXECBENCH_MEMORY=1GiB for --memory.

@@ -41,7 +41,7 @@ func (e *engineFlags) add(f *pflag.FlagSet) {
 	f.Var(&choiceFlag{&e.pin, []string{"on", "off"}}, "pin", "confine the process to as many processors as it has workers")
 	f.StringVar(&e.temp, "temp", "", "`FOLDER` for temporary files (default: local.dir, or the system's)")
 	f.StringVar(&e.data, "data", "", "`FOLDER` in which generated data are kept (default: in the user's cache)")
-	f.StringArrayVar(&e.input, "input", nil, "`PATH` of a file or folder to read instead of generated data; repeatable")
+	f.Var((*pathsFlag)(&e.input), "input", "`PATH` of a file or folder to read instead of generated data; repeatable")
 }
 
 // layers returns the configuration, weakest first.

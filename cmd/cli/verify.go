@@ -25,7 +25,7 @@ that it is wrong.`,
   execbench verify wordcount counts --input src`,
 	}
 	flags.add(c)
-	c.PersistentFlags().StringArrayVar(&input, "input", nil, "`PATH` of a file or folder that the job read; repeatable")
+	c.PersistentFlags().Var((*pathsFlag)(&input), "input", "`PATH` of a file or folder that the job read; repeatable")
 	c.PersistentFlags().BoolVar(&asJSON, "json", false, "write JSON")
 	workloadCommands(c, func(w *workloads.Workload) *cobra.Command {
 		if w.VerifyDir == nil {

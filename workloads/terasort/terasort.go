@@ -51,7 +51,7 @@ gensort -c and valsort print.
 
   execbench run terasort --size 1GB
   execbench run terasort --size 1GB --memory 256MiB      # it spills
-  execbench run terasort --records 1e6 --partitions 7 --output sorted
+  execbench run terasort --records 1e6 --partitions 7 --output first
   execbench gen terasort --records 1e6 --ascii --out data
   execbench run terasort --input data --output sorted
   execbench verify terasort sorted --input data
