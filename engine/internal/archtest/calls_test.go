@@ -2,6 +2,8 @@ package archtest
 
 import (
 	"go/ast"
+	"go/token"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -58,7 +60,7 @@ func TestGoroutinesBeginWhereTheListSays(t *testing.T) {
 // ban is a call, or a whole package's functions, that some code may not use.
 type ban struct {
 	calls  []string // "time.Now"; "fmt.Print*" stands for all that begin so
-	where  []string // folders; files when they end in .go
+	where  []string // folders; "." is the whole module
 	except []string // files
 	why    string
 }
@@ -71,13 +73,63 @@ var bans = []ban{
 		why: "the scheduler's core gets its time from its caller"},
 	{calls: []string{"rand.Int*", "rand.N", "rand.Uint*", "rand.Shuffle", "rand.Perm", "rand.Float*"},
 		where: []string{"engine/scheduler", "engine/plan"}, why: "decisions repeat: use a seeded source"},
-	{calls: []string{"pprof.StartCPUProfile", "trace.Start"}, where: []string{"engine", "workloads", "bench", "cmd", "profiles"},
+	{calls: []string{"pprof.StartCPUProfile", "pprof.StopCPUProfile", "pprof.WriteHeapProfile", "pprof.Lookup", "trace.Start", "trace.NewFlightRecorder",
+		"runtime.SetBlockProfileRate", "runtime.SetCPUProfileRate", "fgprof.*", "net/http/pprof"}, where: []string{"."},
 		why: "whole-run profiles are pkg/profile's, in package profiles"},
-	{calls: []string{"profile.Start"}, where: []string{"engine", "workloads", "bench", "cmd"}, why: "whole-run profiles begin in package profiles"},
+	{calls: []string{"runtime.SetMutexProfileFraction", "runtime.MemProfileRate", "profile.Start"}, where: []string{"."}, except: []string{"profiles/capture.go"},
+		why: "whole-run profiles begin in package profiles"},
 	{calls: []string{"runtime.GOMAXPROCS", "debug.SetMemoryLimit", "debug.SetGCPercent", "signal.Notify", "os.Chdir", "os.Setenv"}, where: []string{"engine", "workloads"},
 		except: []string{"engine/session.go"}, // asks how many processors there are
 		why:    "a library leaves its host process alone"},
-	{calls: []string{"text/tabwriter"}, where: []string{"engine", "workloads", "bench", "cmd", "profiles"}, why: "tables are tablewriter's"},
+	{calls: []string{"text/tabwriter"}, where: []string{"."}, why: "tables are tablewriter's"},
+}
+
+// padding is a verb that pads text to a width: %-20s, %8v, %*s. Numbers may be
+// padded with zeros, as in names of files.
+var padding = regexp.MustCompile(`%[-+# ]*([1-9][0-9]*|\*)(\.[0-9*]+)?[svqdfgex]`)
+
+// padded returns the formats of a file that draw columns by hand.
+func (s *source) padded() []string {
+	var found []string
+	ast.Inspect(s.syntax, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		pkg, ok := sel.X.(*ast.Ident)
+		if !ok || s.imports[pkg.Name] != "fmt" {
+			return true
+		}
+		for _, arg := range call.Args {
+			if lit, ok := arg.(*ast.BasicLit); ok && lit.Kind == token.STRING && padding.MatchString(lit.Value) {
+				found = append(found, s.at(lit)+" pads text by hand: "+lit.Value)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// Columns are tablewriter's, everywhere.
+func TestNobodyDrawsTablesByHand(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, f := range s.padded() {
+			t.Error(f)
+		}
+	}
+	for text, want := range map[string]int{"%-20s": 1, "%8d|": 1, "%*s": 1, "%6.2f": 1, "%d %s %.3f %x": 0, "%08x": 0, "%+v": 0, "100%% s": 0} {
+		s, err := parse("bench/x.go", []byte("package x\nimport \"fmt\"\nvar s = fmt.Sprintf(\""+text+"\", 1)"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.padded(); len(got) != want {
+			t.Errorf("%q: found %v, want %d", text, got, want)
+		}
+	}
 }
 
 // pureImports may not be imported by the scheduler and by plan, but for the
@@ -93,7 +145,7 @@ var pureImports = map[string][]string{
 }
 
 func (b *ban) holdsFor(s *source) bool {
-	return under(s.pkg, b.where...) && !slices.Contains(b.except, s.file)
+	return (under(s.pkg, b.where...) || slices.Contains(b.where, ".")) && !slices.Contains(b.except, s.file)
 }
 
 // banned returns what a file uses against the rules.
@@ -180,5 +232,9 @@ func TestRulesFind(t *testing.T) {
 	f("engine/scheduler/core.go", "package x\nimport \"math/rand/v2\"\nfunc f() { rand.IntN(3); rand.New(nil) }", 0, 1)
 	f("engine/plan/x.go", "package x\nimport \"io\"\nvar r io.Reader", 0, 1)
 	f("bench/x.go", "package x\nimport \"runtime/pprof\"\nfunc f() { pprof.StartCPUProfile(nil); pprof.Do(nil, nil, nil) }", 0, 1)
+	f("examples/x.go", "package x\nimport \"runtime\"\nfunc f() { runtime.SetBlockProfileRate(1); runtime.GC() }", 0, 1)
+	f("bench/x.go", "package x\nimport p \"github.com/pkg/profile\"\nfunc f() { p.Start() }", 0, 1)
+	f("profiles/capture.go", "package x\nimport p \"github.com/pkg/profile\"\nfunc f() { p.Start() }", 0, 0)
+	f("profiles/x.go", "package x\nimport \"runtime/trace\"\nfunc f() { trace.Start(nil); trace.IsEnabled() }", 0, 1)
 	f("cmd/cli/x.go", "package x\nimport \"text/tabwriter\"\nvar w tabwriter.Writer", 0, 1)
 }
