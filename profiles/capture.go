@@ -50,9 +50,9 @@ var ErrActive = errors.New("another profile is being taken")
 type Capture struct {
 	kind     Kind
 	dir      string
-	temp     string           // where pkg/profile writes
-	base     *profile.Profile // what the profile said before; nil: it begins at nothing
-	fraction int              // of the mutex profile, before
+	temp     string // where pkg/profile writes
+	base     []byte // the profile as it was before; nil: it begins at nothing
+	fraction int    // of the mutex profile, before
 	session  interface{ Stop() }
 
 	stop sync.Once
@@ -130,15 +130,16 @@ func (c *Capture) open() (session interface{ Stop() }, temp string, err error) {
 	return capture.Start(append(options, mode.options...)...), temp, nil
 }
 
-// snapshot returns what the profile says now.
-func (c *Capture) snapshot() (*profile.Profile, error) {
+// snapshot returns the profile as it is now. Decoding it must wait: that
+// would be seen by the capture.
+func (c *Capture) snapshot() ([]byte, error) {
 	session, temp, err := c.open()
 	if err != nil {
 		return nil, err
 	}
 	session.Stop()
-	p, err := Read(filepath.Join(temp, modes[c.kind].file))
-	return p, errors.Join(err, os.RemoveAll(temp))
+	data, err := os.ReadFile(filepath.Join(temp, modes[c.kind].file))
+	return data, errors.Join(err, os.RemoveAll(temp))
 }
 
 // Stop ends the capture and returns the path of its file. If that could not
@@ -176,7 +177,11 @@ func (c *Capture) keep() (string, error) {
 		return "", err
 	}
 	if c.base != nil {
-		if p, err = since(c.base, p, c.kind); err != nil {
+		base, err := Parse(c.base)
+		if err != nil {
+			return "", err
+		}
+		if p, err = since(base, p, c.kind); err != nil {
 			return "", err
 		}
 		var b bytes.Buffer

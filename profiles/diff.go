@@ -130,6 +130,15 @@ type DiffRow struct {
 	Beyond bool   `json:"beyond_noise"`
 }
 
+// Mark is the row's change in words: of what is new or vanished it says too
+// whether that may be chance.
+func (r *DiffRow) Mark() string {
+	if (r.Change == New || r.Change == Vanished) && !r.Beyond {
+		return string(r.Change) + ", " + string(Noise)
+	}
+	return string(r.Change)
+}
+
 // Diff is a comparison of two sides, the largest difference first.
 type Diff struct {
 	Sample    string    `json:"sample_type"`

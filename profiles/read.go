@@ -154,6 +154,9 @@ func messages(data []byte, depth int) (n int, ok bool) {
 	return n, true
 }
 
+// List are profiles of one kind.
+type List = []*profile.Profile
+
 // Merge adds profiles up. They are of the same kind; what is given is not
 // changed.
 func Merge(list []*profile.Profile) (*profile.Profile, error) {
