@@ -183,6 +183,9 @@ func writeTail(w io.Writer, r *folder.Run) error {
 			return err
 		}
 	}
+	if err := writeProfiles(w, r); err != nil {
+		return err
+	}
 	var lines []string
 	if v := r.Verdict; v != nil {
 		lines = append(lines, "Verdict: "+string(v.Status)+": "+v.Verdict+".")

@@ -15,6 +15,7 @@ import (
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/engine/conf"
 	"github.com/execbench/execbench/engine/units"
+	"github.com/execbench/execbench/profiles"
 	"github.com/execbench/execbench/workloads"
 )
 
@@ -110,6 +111,7 @@ type runFlags struct {
 	iterations int
 	warmup     int
 	timeout    durationFlag
+	profile    kindsFlag
 	noVerify   bool
 	eventLog   string
 	out        string
@@ -125,6 +127,7 @@ func (r *runFlags) add(f *pflag.FlagSet) {
 	f.Var(&countFlag{&r.iterations, 1}, "iterations", "timed executions; from 6 on the median has an interval")
 	f.Var(&countFlag{&r.warmup, 0}, "warmup", "executions before them")
 	f.Var(&r.timeout, "timeout", "end the run after this long")
+	f.Var(&r.profile, "profile", "profiles to take, each in one more execution that is no sample: "+strings.Join(profiles.Kinds(), ",")+"; or all")
 	f.BoolVar(&r.noVerify, "no-verify", false, "do not check the answers; the run is marked as unverified")
 	f.StringVar(&r.eventLog, "event-log", "", "`FOLDER` for Spark's own JSON event log, written as the run goes")
 	f.StringVar(&r.out, "out", "", "the run `FOLDER`, new or empty (default: results/TIME-WORKLOAD-ID)")
@@ -168,7 +171,7 @@ func (a *app) run(c *cobra.Command, w *workloads.Workload, v workloads.Values, f
 	}
 	p := bench.Plan{
 		Workload: w, Values: v, Sources: map[string]string{},
-		Input: f.input, Output: f.output, Iterations: f.iterations, Warmup: f.warmup, Verify: !f.noVerify,
+		Input: f.input, Output: f.output, Iterations: f.iterations, Warmup: f.warmup, Verify: !f.noVerify, Profiles: f.profile,
 		Conf: layers, Cores: f.cores, Memory: units.Bytes(f.memory), Pin: f.pin == "on",
 		Temp: f.temp, Cache: f.data, Out: f.out, EventLog: f.eventLog, Timeout: time.Duration(f.timeout),
 		Command: append([]string{"execbench"}, a.args...),

@@ -8,9 +8,9 @@ import (
 	"github.com/olekukonko/tablewriter/tw"
 )
 
-// writeTable writes a title and a table of text, left aligned, cells as they
-// are.
-func writeTable(w io.Writer, title string, header []string, rows [][]string) error {
+// writeTable writes a title and a table of text, left aligned but for the
+// columns in right, cells as they are.
+func writeTable(w io.Writer, title string, header []string, rows [][]string, right ...int) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -19,9 +19,16 @@ func writeTable(w io.Writer, title string, header []string, rows [][]string) err
 			return err
 		}
 	}
+	align := make([]tw.Align, len(header))
+	for i := range align {
+		align[i] = tw.AlignLeft
+	}
+	for _, i := range right {
+		align[i] = tw.AlignRight
+	}
 	cells := tw.CellConfig{
 		Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off},
-		Alignment:  tw.CellAlignment{Global: tw.AlignLeft},
+		Alignment:  tw.CellAlignment{Global: tw.AlignLeft, PerColumn: align},
 	}
 	t := tablewriter.NewTable(w,
 		tablewriter.WithRenderer(renderer.NewBlueprint(tw.Rendition{
