@@ -13,16 +13,6 @@ import (
 	"testing"
 )
 
-// asProgram makes this test executable the program itself.
-const asProgram = "EXECBENCH_TEST_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
 // Every example that help, a workload's text or the README shows is carried
 // out as it stands, one after another as a reader would, on little data: only
 // sizes and counts are made smaller, and folders that the example takes for
@@ -76,24 +66,16 @@ type program struct {
 func newProgram(t *testing.T, shell string) *program {
 	t.Helper()
 	home := t.TempDir()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, dir := range []string{"bin", "temp", "cache"} {
+	for _, dir := range []string{"temp", "cache"} {
 		if err := os.Mkdir(filepath.Join(home, dir), 0o777); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := os.Symlink(exe, filepath.Join(home, "bin", "execbench")); err != nil {
-		t.Fatal(err)
 	}
 	src, err := filepath.Abs(".")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &program{shell, append(os.Environ(), asProgram+"=1",
-		"PATH="+filepath.Join(home, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"), "TMPDIR="+filepath.Join(home, "temp"),
+	return &program{shell, append(os.Environ(), "TMPDIR="+filepath.Join(home, "temp"),
 		"EXECBENCH_DATA="+filepath.Join(home, "cache"), "EXECBENCH_ITERATIONS=1", "EXECBENCH_WARMUP=0"), home, src}
 }
 
