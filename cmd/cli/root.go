@@ -47,7 +47,7 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpTemplate(helpTemplate)
 	root.SetUsageTemplate(usageTemplate)
 	root.AddCommand(a.runCommand(), a.listCommand(), a.describeCommand(), a.genCommand(), a.verifyCommand(), a.reportCommand(),
-		a.compareCommand(), a.profileCommand(), a.exportCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.completionCommand())
+		a.compareCommand(), a.profileCommand(), a.explainCommand(), a.tuneCommand(), a.exportCommand(), a.doctorCommand(), a.cleanCommand(), a.versionCommand(), a.completionCommand())
 	root.SetHelpCommand(a.helpCommand())
 	inOrder(root)
 	return root

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package tune
+
+import "syscall"
+
+// ownGroup does nothing where there are no process groups.
+func ownGroup() *syscall.SysProcAttr { return nil }
