@@ -11,8 +11,15 @@ import (
 // driver holds: decoded broadcasts, results on their way to the caller,
 // tables of the scheduler.
 type account struct {
-	mu sync.Mutex
-	r  *memory.Reservation
+	name string
+	mu   sync.Mutex
+	r    *memory.Reservation
+}
+
+// accounts returns the driver's accounts, named.
+func (c *core) accounts() []*account {
+	c.decoded.name, c.results.name, c.tables.name = "broadcast values", "results", "scheduler tables"
+	return []*account{&c.decoded, &c.results, &c.tables}
 }
 
 // add changes the account by delta bytes. It fails only when it grows and

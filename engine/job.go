@@ -43,7 +43,24 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 		Final: j.op.node, Partitions: j.parts, Action: j.name, Site: callSite(),
 		Properties: maps.Clone(properties(ctx)), Payload: j.action.append(nil), Files: s.taskFiles(),
 	}
-	err := s.driver.Run(ctx, spec, handle)
+	tasks := len(j.parts)
+	if j.parts == nil {
+		tasks = j.op.node.Partitions
+	}
+	if err := s.tables.add(int64(tasks) * taskTable); err != nil {
+		return fmt.Errorf("cannot run %s with %d tasks: %w", j.name, tasks, err)
+	}
+	var held int64 // results; the caller's from the end of the job on
+	err := s.driver.Run(ctx, spec, func(index int, value []byte) error {
+		if err := s.results.add(int64(len(value))); err != nil {
+			return fmt.Errorf("cannot hold %d bytes of results: %w", held+int64(len(value)), err)
+		}
+		held += int64(len(value))
+		return handle(index, value)
+	})
+	if rerr := errors.Join(s.results.add(-held), s.tables.add(-int64(tasks)*taskTable)); rerr != nil {
+		s.log.Error("cannot give memory back", "error", rerr) // shrinking does not fail
+	}
 	if err != nil {
 		if s.closed.Load() && (errors.Is(err, scheduler.ErrClosed) || errors.Is(err, scheduler.ErrCancelled)) {
 			err = fmt.Errorf("cannot finish %s: %w: %w", j.name, ErrClosed, err)

@@ -8,16 +8,22 @@ import (
 )
 
 // decodeTask is the executor's way from a task binary to something to run:
-// it decodes the bytes and finds the operator they name. Decoding happens for
-// every attempt, as in Spark; only the program's functions are shared.
+// it decodes the bytes and finds the operator they name. Attempts whose bytes
+// are those of the attempt before share what was decoded: like the program's
+// functions it is read only. (Spark decodes for each attempt, because there
+// each may change its copy.) Comparing the bytes is part of decode time.
 func (s *Session) decodeTask(c *executor.Context, binary []byte) (executor.Body, error) {
-	b, err := decodeStage(binary)
-	if err != nil {
-		return nil, err
-	}
-	st, err := s.resolve(b)
-	if err != nil {
-		return nil, err
+	st := s.lastStage.Load()
+	if st == nil || st.binary != c.Binary || st.encoded != string(binary) {
+		b, err := decodeStage(binary)
+		if err != nil {
+			return nil, err
+		}
+		if st, err = s.resolve(b); err != nil {
+			return nil, err
+		}
+		st.binary, st.encoded = c.Binary, string(binary)
+		s.lastStage.Store(st)
 	}
 	t := &Task{attemptContext: c, s: s, stage: st}
 	return t.run, nil

@@ -62,12 +62,15 @@ type core struct {
 	sampler  *sampler
 	record   *Recording // nil: nothing is recorded
 
+	lastStage atomic.Pointer[stage] // what the latest attempt runs
+
 	graph        *graph
 	functions    functions
 	accumulators accumulators
 	broadcasts   decodedBroadcasts
-	broadcastMem *memory.Reservation
-	resultMem    *memory.Reservation
+	decoded      account // broadcasts
+	results      account // on their way to the caller
+	tables       account // of the scheduler
 	broadcastID  atomic.Int64
 
 	mu struct {
@@ -215,18 +218,12 @@ func (s *Session) startStores(cfg Config, budget units.Bytes) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.broadcastMem, err = s.memory.Reserve("broadcast values", 0); err != nil {
-		return err
+	for _, a := range s.accounts() {
+		if a.r, err = s.memory.Reserve(a.name, 0); err != nil {
+			return err
+		}
 	}
-	if s.resultMem, err = s.memory.Reserve("results", 0); err != nil {
-		return err
-	}
-	var broadcastBytes sync.Mutex
-	s.broadcasts.reserve = func(delta int64) error {
-		broadcastBytes.Lock()
-		defer broadcastBytes.Unlock()
-		return s.broadcastMem.Resize(s.broadcastMem.Bytes() + delta)
-	}
+	s.broadcasts.reserve = s.decoded.add
 	return nil
 }
 
@@ -299,9 +296,9 @@ func (s *Session) stop(grace time.Duration) error {
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
-	for _, r := range []*memory.Reservation{s.broadcastMem, s.resultMem} {
-		if r != nil {
-			r.Release()
+	for _, a := range s.accounts() {
+		if a.r != nil {
+			a.r.Release()
 		}
 	}
 	if s.memory != nil {

@@ -133,6 +133,9 @@ func (s *Session) binaryFor(node *plan.Node, dep *plan.ShuffleDep, act action) (
 type stage struct {
 	bin *stageBinary
 	op  *operator
+
+	binary  id.Broadcast // that it was decoded from
+	encoded string       // its bytes
 }
 
 // resolve finds the operator that a task binary names, building its program
