@@ -51,7 +51,7 @@ func (t *tuneFlags) add(f *pflag.FlagSet) {
 	f.StringArrayVar(&t.conf, "conf", nil, "configuration `KEY=VALUE,VALUE…`: each value is tried; repeatable")
 	f.StringVar(&t.properties, "properties", "", "spark-defaults.conf `FILE` with more configuration, for every run")
 	t.rounds, t.iterations, t.warmup = 3, 1, 1
-	f.Var(&countFlag{&t.rounds, 1}, "rounds", "processes for each setting; a round runs all settings in a drawn order")
+	f.Var(&countFlag{&t.rounds, 1}, "runs", "processes for each setting; rounds of all settings, in a drawn order")
 	f.Var(&countFlag{&t.iterations, 1}, "iterations", "timed executions in each process")
 	f.Var(&countFlag{&t.warmup, 0}, "warmup", "executions before them")
 	f.Var(&t.budget, "budget", "begin no run that is not expected to end within this time")
@@ -70,7 +70,7 @@ func (t *tuneFlags) add(f *pflag.FlagSet) {
 const tuneExamples = `  execbench tune terasort --size 1GB                             # all cores, memory doubling
   execbench tune terasort --size 1GB --cores 1..2 --memory 128MiB..2GiB --budget 10m
   execbench tune wordcount --cores 2 --memory 256MiB --conf io.compression.codec=lz4,zstd
-  execbench tune terasort --memory 256MiB..1GiB --steps 5 --rounds 5 --out tuned
+  execbench tune terasort --memory 256MiB..1GiB --steps 5 --runs 5 --out tuned
   execbench run terasort --size 1GB --properties tuned/best.properties   # with what it found`
 
 const tuneNotes = `Every run is a process of its own. Running out of memory or time is an outcome of a
