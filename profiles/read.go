@@ -12,10 +12,9 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// Limits of what is read. A decoded profile takes up to some hundred bytes
-// for each message in it and sixteen for each byte, so both are bounded: to
-// some 1.5 GB at the very worst, and below 100 MB for what Go writes in an
-// hour.
+// Limits of what is read. A decoded profile takes up to some hundred and
+// fifty bytes for each message in it and sixteen for each byte, so both are
+// bounded; by that estimate nothing that is read takes more than 1.7 GB.
 const (
 	MaxFile     = 64 << 20 // bytes of a file
 	MaxRaw      = 64 << 20 // bytes of a profile, uncompressed
