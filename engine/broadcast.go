@@ -30,8 +30,23 @@ func NewBroadcast[T any](s *Session, v T) (*Broadcast[T], error) {
 	if err := s.store.PutBytes(block.Broadcast(b.id), block.MemoryAndDiskSer, data); err != nil {
 		return nil, fmt.Errorf("cannot store broadcast %d of %d bytes: %w", b.id, len(data), err)
 	}
+	if s.record != nil {
+		s.record.broadcast(b.id, data)
+	}
 	return b, nil
 }
+
+// BroadcastByID returns a handle of a broadcast that NewBroadcast of this
+// session, or of the one whose task runs here, made of a T. It looks at
+// nothing: whether the value is there, and is a T, Value tells. So the
+// parameters of a Step can name a value that they do not hold.
+func BroadcastByID[T any](s *Session, n id.Broadcast) *Broadcast[T] {
+	mustCodec[T]("BroadcastByID")
+	return &Broadcast[T]{s: s, id: n, destroyed: new(atomic.Bool)}
+}
+
+// ID returns the number that BroadcastByID takes.
+func (b *Broadcast[T]) ID() id.Broadcast { return b.id }
 
 // Value returns the value; it must not be changed. The first call on an
 // executor decodes it.
@@ -52,6 +67,9 @@ func (b *Broadcast[T]) Value() (T, error) {
 		}
 		own := append([]byte(nil), data...) // decoded strings are views into it
 		rows, _, err := c.Decode(nil, own, 1)
+		if err == nil && len(rows) != 1 {
+			err = codec.ErrCorrupt
+		}
 		if err != nil {
 			return nil, 0, fmt.Errorf("cannot decode broadcast %d: %w", b.id, err)
 		}
@@ -60,7 +78,11 @@ func (b *Broadcast[T]) Value() (T, error) {
 	if err != nil {
 		return zero, err
 	}
-	return v.(T), nil
+	value, ok := v.(T)
+	if !ok {
+		return zero, fmt.Errorf("cannot read broadcast %d as a %T: it is a %T", b.id, zero, v)
+	}
+	return value, nil
 }
 
 // Unpersist drops the executors' decoded copies; the value stays readable.

@@ -23,6 +23,8 @@ type Detached struct {
 	// map index, as task.AppendMapStatus encodes them; nil where one is
 	// missing. Shuffles that it does not read may be there too.
 	Outputs map[id.Shuffle][][]byte
+	// Broadcasts are the encoded broadcast values that it may read.
+	Broadcasts map[id.Broadcast][]byte
 	// Blocks is the folder with the files of those outputs: another
 	// session's. Files are only read. Empty: there are none.
 	Blocks string
@@ -121,6 +123,14 @@ func (s *Session) admit(desc *task.Description, d *Detached) error {
 	if err := s.store.PutBytes(block.Broadcast(desc.Binary), block.MemoryAndDiskSer, d.Binary); err != nil {
 		return fmt.Errorf("cannot store the task binary: %w", err)
 	}
+	last := desc.Binary
+	for n, data := range d.Broadcasts {
+		last = max(last, n)
+		if err := s.store.PutBytes(block.Broadcast(n), block.MemoryAndDiskSer, data); err != nil {
+			return fmt.Errorf("cannot store broadcast %d: %w", n, err)
+		}
+	}
+	s.broadcastID.Store(int64(last) + 1) // those that the program makes anew get other numbers
 	if d.Blocks == "" {
 		return nil
 	}

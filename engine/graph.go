@@ -50,18 +50,6 @@ func (g *graph) add(s *Session, op *operator) {
 	}
 }
 
-// take empties a scope and drops its operators.
-func (g *graph) take(sc *scope) (nodes []id.Node, shuffles []id.Shuffle) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	nodes, shuffles = sc.nodes, sc.shuffles
-	sc.nodes, sc.shuffles = nil, nil
-	for _, n := range nodes {
-		delete(g.mu.ops, n)
-	}
-	return nodes, shuffles
-}
-
 // drop forgets operators.
 func (g *graph) drop(nodes []id.Node) {
 	g.mu.Lock()

@@ -126,7 +126,7 @@ func Union[T any](first *Dataset[T], more ...*Dataset[T]) *Dataset[T] {
 	var deps []plan.Dep
 	level := plan.Determinate
 	for i, d := range all {
-		if d.op.s != first.op.s {
+		if d.op.s.core != first.op.s.core {
 			panic("engine: Union of datasets of different sessions")
 		}
 		starts[i+1] = starts[i] + d.Partitions()

@@ -21,9 +21,13 @@ import (
 // must run no action, and must build the same lineage in the same order for
 // the same params: ids are told apart by the order of building. What is built
 // upon its datasets after it returned is no part of the program.
+//
+// Step, where there is one, goes on from there: see Session.Step. The same
+// rules hold for it.
 type Program struct {
 	Name  string
 	Build func(s *Session, params []byte) (any, error)
+	Step  func(s *Session, base any, params []byte) (any, error)
 }
 
 var programs struct {
@@ -67,10 +71,11 @@ func program(name string) (Program, bool) {
 	return p, ok
 }
 
-// instance is one building of a program: the ids that its nodes and shuffles
-// got, in the order of building. Given to a fresh process, the same building
-// order yields the same ids.
+// instance is one building of a program, or of a step of it: the ids that its
+// nodes and shuffles got, in the order of building. Given to a fresh process,
+// the same building order yields the same ids.
 type instance struct {
+	parent   *instance // what a step goes on from; nil: Build made this
 	name     string
 	params   []byte
 	mu       sync.Mutex // building may fan out; reading begins after
@@ -102,9 +107,9 @@ func (s *Session) Build(name string, params []byte) (any, error) {
 }
 
 func (s *Session) build(in *instance) (built any, err error) {
-	p, ok := program(in.name)
-	if !ok {
-		return nil, fmt.Errorf("cannot build program %q: this executable registers no such program", in.name)
+	make, err := in.maker()
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		r := recover()
@@ -118,7 +123,7 @@ func (s *Session) build(in *instance) (built any, err error) {
 			panic(r)
 		}
 	}()
-	built, err = p.Build(&Session{core: s.core, in: in, scope: s.scope}, in.params)
+	built, err = make(&Session{core: s.core, in: in, scope: s.scope})
 	if err != nil {
 		return nil, fmt.Errorf("cannot build program %q: %w", in.name, err)
 	}
@@ -126,6 +131,7 @@ func (s *Session) build(in *instance) (built any, err error) {
 		return nil, err
 	}
 	in.built = built
+	s.remember(in)
 	return built, nil
 }
 

@@ -14,7 +14,8 @@ import (
 
 // Recording keeps what passes between the driver and the executor of one
 // session: each attempt's description, the task binary of its stage, the map
-// statuses that were asked for, and the attempt's terminal status. Name it in
+// statuses that were asked for, the attempt's terminal status, and the values
+// that were broadcast. Name it in
 // Config.Record. It copies every message and drops none, so it is for jobs of
 // some thousand attempts. Its methods may be called from several goroutines.
 type Recording struct {
@@ -25,6 +26,7 @@ type Recording struct {
 		attempts map[id.Task]*recordedAttempt
 		binaries map[id.Broadcast][]byte
 		outputs  map[id.Shuffle][][]byte
+		values   map[id.Broadcast][]byte
 	}
 }
 
@@ -52,7 +54,7 @@ func (r *Recording) Attempts() ([]Recorded, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	list := make([]Recorded, 0, len(r.mu.order))
-	outputs := maps.Clone(r.mu.outputs)
+	outputs, values := maps.Clone(r.mu.outputs), maps.Clone(r.mu.values)
 	for _, t := range r.mu.order {
 		a := r.mu.attempts[t]
 		var d task.Description
@@ -60,8 +62,11 @@ func (r *Recording) Attempts() ([]Recorded, error) {
 			return nil, err
 		}
 		list = append(list, Recorded{
-			Detached: Detached{Description: a.description, Binary: r.mu.binaries[d.Binary], Outputs: outputs, Blocks: r.mu.folder},
-			Status:   a.status,
+			Detached: Detached{
+				Description: a.description, Binary: r.mu.binaries[d.Binary],
+				Outputs: outputs, Broadcasts: values, Blocks: r.mu.folder,
+			},
+			Status: a.status,
 		})
 	}
 	return list, nil
@@ -75,6 +80,7 @@ func (r *Recording) between(d executor.Driver, s *storage.Store, folder string) 
 	r.mu.attempts = map[id.Task]*recordedAttempt{}
 	r.mu.binaries = map[id.Broadcast][]byte{}
 	r.mu.outputs = map[id.Shuffle][][]byte{}
+	r.mu.values = map[id.Broadcast][]byte{}
 	return &recordingDriver{d, r, s}
 }
 
@@ -91,6 +97,13 @@ func (r *Recording) made(b id.Broadcast, data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.binaries[b] = data
+}
+
+// broadcast records a value, encoded, which it keeps.
+func (r *Recording) broadcast(b id.Broadcast, data []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.mu.values[b] = data
 }
 
 // recordingDriver stands between the executor and its driver.

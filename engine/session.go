@@ -78,7 +78,11 @@ type core struct {
 		readers map[id.Shuffle]shuffleReader // who reads a shuffle
 		learned map[id.Node][]byte
 		files   map[string]task.File
+
+		instances map[any]*instance    // by what Build and Step returned
+		rebuilt   map[string]*instance // by the encoded chain that leads there
 	}
+	rebuilding sync.Mutex // one chain of buildings is repeated at a time
 
 	closing   sync.Once
 	closed    atomic.Bool
@@ -493,7 +497,9 @@ func (s *Session) AddFile(path string) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mu.files[info.Name()] = task.File{Name: info.Name(), Source: path, Timestamp: time.Now().UnixNano()}
+	// Later than the version before, whatever the clock says.
+	at := max(time.Now().UnixNano(), s.mu.files[info.Name()].Timestamp+1)
+	s.mu.files[info.Name()] = task.File{Name: info.Name(), Source: path, Timestamp: at}
 	return nil
 }
 

@@ -14,15 +14,21 @@ import (
 // its operators to run and how, and what the driver learned at run time. It
 // is data alone; the functions come from the program.
 type stageBinary struct {
-	program  string // empty: the operators exist in one process only
+	program string     // empty: the operators exist in one process only
+	chain   []building // the program's Build, and the steps up to the operator
+	node    id.Node    // the operator to run
+	dep     int32      // map stage: which of its shuffles to write; result stage: -1
+	action  action     // result stage
+	learned []learnedBytes
+}
+
+// building is what makes a process repeat one building of a program or of a
+// step.
+type building struct {
 	params   []byte
-	nodes    []id.Node    // of the program, by order of building
+	nodes    []id.Node    // by order of building
 	shuffles []id.Shuffle // likewise
 	lineage  uint64       // its fingerprint
-	node     id.Node      // the operator to run
-	dep      int32        // map stage: which of its shuffles to write; result stage: -1
-	action   action       // result stage
-	learned  []learnedBytes
 }
 
 // learnedBytes is what the driver learned for one operator (range bounds).
@@ -31,19 +37,36 @@ type learnedBytes struct {
 	data []byte
 }
 
-const binaryMagic = "xbt1"
+const binaryMagic = "xbt2"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // append encodes the binary:
 //
-//	magic │ program │ params │ nodes │ shuffles │ lineage │ node │ dep │ action │ learned │ crc32c
+//	magic │ program │ buildings │ node │ dep │ action │ learned │ crc32c
+//	building = params │ nodes │ shuffles │ lineage
 //
 // Strings and lists carry their length as uvarint; ids are varints.
 func (b *stageBinary) append(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, binaryMagic...)
 	dst = appendString(dst, b.program)
+	dst = binary.AppendUvarint(dst, uint64(len(b.chain)))
+	for i := range b.chain {
+		dst = b.chain[i].append(dst)
+	}
+	dst = binary.AppendVarint(dst, int64(b.node))
+	dst = binary.AppendVarint(dst, int64(b.dep))
+	dst = b.action.append(dst)
+	dst = binary.AppendUvarint(dst, uint64(len(b.learned)))
+	for _, l := range b.learned {
+		dst = binary.AppendVarint(dst, int64(l.node))
+		dst = appendString(dst, string(l.data))
+	}
+	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+}
+
+func (b *building) append(dst []byte) []byte {
 	dst = appendString(dst, string(b.params))
 	dst = binary.AppendUvarint(dst, uint64(len(b.nodes)))
 	prev := int64(0)
@@ -57,16 +80,23 @@ func (b *stageBinary) append(dst []byte) []byte {
 		dst = binary.AppendVarint(dst, int64(n)-prev)
 		prev = int64(n)
 	}
-	dst = binary.AppendUvarint(dst, b.lineage)
-	dst = binary.AppendVarint(dst, int64(b.node))
-	dst = binary.AppendVarint(dst, int64(b.dep))
-	dst = b.action.append(dst)
-	dst = binary.AppendUvarint(dst, uint64(len(b.learned)))
-	for _, l := range b.learned {
-		dst = binary.AppendVarint(dst, int64(l.node))
-		dst = appendString(dst, string(l.data))
+	return binary.AppendUvarint(dst, b.lineage)
+}
+
+func decodeBuilding(d *decoder) building {
+	b := building{params: []byte(d.string())}
+	prev := int64(0)
+	for range d.count(1) {
+		prev += d.varint()
+		b.nodes = append(b.nodes, id.Node(prev))
 	}
-	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
+	prev = 0
+	for range d.count(1) {
+		prev += d.varint()
+		b.shuffles = append(b.shuffles, id.Shuffle(prev))
+	}
+	b.lineage = d.uvarint()
+	return b
 }
 
 var errBinary = fmt.Errorf("task binary: %w", task.ErrCorrupt)
@@ -81,18 +111,10 @@ func decodeStage(src []byte) (*stageBinary, error) {
 		return nil, fmt.Errorf("cannot decode a task binary of %d bytes: checksum differs: %w", len(src), errBinary)
 	}
 	d := decoder{b: body[4:]}
-	b := &stageBinary{program: d.string(), params: []byte(d.string())}
-	prev := int64(0)
-	for range d.count(1) {
-		prev += d.varint()
-		b.nodes = append(b.nodes, id.Node(prev))
+	b := &stageBinary{program: d.string()}
+	for range d.count(4) {
+		b.chain = append(b.chain, decodeBuilding(&d))
 	}
-	prev = 0
-	for range d.count(1) {
-		prev += d.varint()
-		b.shuffles = append(b.shuffles, id.Shuffle(prev))
-	}
-	b.lineage = d.uvarint()
 	b.node = id.Node(d.varint())
 	b.dep = int32(d.varint())
 	b.action.decode(&d)
@@ -120,8 +142,7 @@ func (s *Session) binaryFor(node *plan.Node, dep *plan.ShuffleDep, act action) (
 		op, b.node, b.dep = child, child.node.ID, int32(i)
 	}
 	if in := op.program; in != nil {
-		b.program, b.params, b.nodes, b.shuffles = in.name, in.params, in.nodes, in.shuffles
-		b.lineage = in.lineage
+		b.program, b.chain = in.name, in.chain()
 	}
 	if data, ok := s.learnt(b.node); ok {
 		b.learned = append(b.learned, learnedBytes{b.node, data})
@@ -138,16 +159,15 @@ type stage struct {
 	encoded string       // its bytes
 }
 
-// resolve finds the operator that a task binary names, building its program
-// first where this process does not have it yet.
+// resolve finds the operator that a task binary names, building its program,
+// or what is missing of it, where this process does not have it yet.
 func (s *Session) resolve(b *stageBinary) (*stage, error) {
 	op, ok := s.graph.op(b.node)
 	if !ok {
 		if b.program == "" {
 			return nil, fmt.Errorf("cannot run node %d in this process: %w", b.node, ErrNotPortable)
 		}
-		_, err := s.build(&instance{name: b.program, params: b.params, nodes: b.nodes, shuffles: b.shuffles, lineage: b.lineage, replay: true})
-		if err != nil {
+		if err := s.rebuild(b.program, b.chain); err != nil {
 			return nil, err
 		}
 		if op, ok = s.graph.op(b.node); !ok {

@@ -41,6 +41,7 @@ func Register(w *Workload) {
 			}
 			return w.Build(s, v, in)
 		},
+		Step: w.Step,
 	})
 }
 

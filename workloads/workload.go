@@ -44,6 +44,11 @@ type Workload struct {
 	// several at once, where Spark copies a closure for every task: they must
 	// not change what they capture.
 	Build func(s *engine.Session, v Values, in Input) (any, error)
+	// Step builds what Run goes on with when it knows what an action returned:
+	// it is Program.Step of the workload's program, which Run calls by
+	// s.Step(base, params). base is what Build or an earlier Step returned. The
+	// rules of Build hold for it. nil means that Build lays out everything.
+	Step func(s *engine.Session, base any, params []byte) (any, error)
 	// Prepare runs what comes before the clock starts: loading a table into
 	// the cache, say. It is called once for every call of Build whose result
 	// goes to Run. nil means that there is nothing to prepare.
