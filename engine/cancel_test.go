@@ -311,7 +311,7 @@ func TestCAN_011_ListenersRunOnCancel(t *testing.T) {
 	inside := make(chan struct{}, 10)
 	d := engine.MapBatches(engine.Range(r.Session, 2, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {
 		opened.Add(1)
-		t.OnComplete(func(*taskContext) error { closed.Add(1); return nil })
+		t.OnComplete(func(*engine.Task) error { closed.Add(1); return nil })
 		inside <- struct{}{}
 		<-t.Context().Done()
 		return nil, context.Cause(t.Context())

@@ -27,7 +27,8 @@ type Config struct {
 	Temp string
 	// Logger receives what people should read; nil: nothing.
 	Logger *slog.Logger
-	// Events receive every event of the session, in order.
+	// Events receive every event of the session, in order. They are called in
+	// the middle of scheduling: a sink must not call the session, nor panic.
 	Events []event.Sink
 	// Mapped is told, now and then, how many bytes of pages are mapped
 	// outside the Go heap; nil: nobody.

@@ -13,7 +13,6 @@ import (
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
-	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
@@ -362,9 +361,6 @@ func wantError(t testing.TB, err error, parts ...string) {
 		}
 	}
 }
-
-// taskContext is what listeners are handed.
-type taskContext = executor.Context
 
 // yieldNow lets others run in a loop that waits for what no channel tells.
 func yieldNow() { runtime.Gosched() }

@@ -43,8 +43,8 @@ func TestEXE_005_CompletionListenersInReverse(t *testing.T) {
 	var j journal
 	register := func(t *engine.Task) {
 		for _, name := range []string{"A", "B", "C"} {
-			t.OnComplete(func(*taskContext) error { j.add(name); return nil })
-			t.OnFailure(func(_ *taskContext, err error) error { j.add(name + " failed: " + err.Error()); return nil })
+			t.OnComplete(func(*engine.Task) error { j.add(name); return nil })
+			t.OnFailure(func(_ *engine.Task, err error) error { j.add(name + " failed: " + err.Error()); return nil })
 		}
 	}
 	check(t, one(t, r, func(t *engine.Task) error { register(t); j.add("body"); return nil }), j.take(), []string{"body", "C", "B", "A"})
@@ -61,8 +61,8 @@ func TestEXE_005_CompletionListenersInReverse(t *testing.T) {
 func TestEXE_007_BodysErrorComesFirst(t *testing.T) {
 	r := start(t, engine.Config{Conf: conf("task.maxFailures", "1")})
 	err := one(t, r, func(t *engine.Task) error {
-		t.OnComplete(func(*taskContext) error { return errors.New("listener one") })
-		t.OnComplete(func(*taskContext) error { panic("listener two") })
+		t.OnComplete(func(*engine.Task) error { return errors.New("listener one") })
+		t.OnComplete(func(*engine.Task) error { panic("listener two") })
 		return errors.New("the body")
 	})
 	wantError(t, err, "the body", "listener one", "listener two")
@@ -71,7 +71,7 @@ func TestEXE_007_BodysErrorComesFirst(t *testing.T) {
 	}
 	// A listener's error alone fails an attempt that would have succeeded.
 	err = one(t, r, func(t *engine.Task) error {
-		t.OnComplete(func(*taskContext) error { return errors.New("only the listener") })
+		t.OnComplete(func(*engine.Task) error { return errors.New("only the listener") })
 		return nil
 	})
 	wantError(t, err, "only the listener")
@@ -81,15 +81,15 @@ func TestEXE_008_ListenersRegisterListeners(t *testing.T) {
 	r := start(t, engine.Config{})
 	var j journal
 	err := one(t, r, func(t *engine.Task) error {
-		t.OnComplete(func(c *taskContext) error {
+		t.OnComplete(func(c *engine.Task) error {
 			j.add("outer")
 			done := make(chan struct{})
 			go func() {
-				c.OnComplete(func(*taskContext) error { j.add("from another goroutine"); return nil })
+				c.OnComplete(func(*engine.Task) error { j.add("from another goroutine"); return nil })
 				close(done)
 			}()
 			<-done
-			c.OnComplete(func(*taskContext) error { j.add("inner"); return nil })
+			c.OnComplete(func(*engine.Task) error { j.add("inner"); return nil })
 			return nil
 		})
 		return nil
@@ -107,7 +107,7 @@ func TestEXE_009_InterruptListeners(t *testing.T) {
 			if t.Number > 0 {
 				return nil
 			}
-			t.OnInterrupt(func(_ *taskContext, reason string) error {
+			t.OnInterrupt(func(_ *engine.Task, reason string) error {
 				j.add("interrupted: " + reason)
 				close(release) // what the body is blocked in
 				return nil
@@ -115,7 +115,7 @@ func TestEXE_009_InterruptListeners(t *testing.T) {
 			started <- t.Task
 			<-release
 			late := ""
-			t.OnInterrupt(func(_ *taskContext, reason string) error { late = reason; return nil })
+			t.OnInterrupt(func(_ *engine.Task, reason string) error { late = reason; return nil })
 			j.add("late: " + late)
 			return t.Check()
 		})
