@@ -67,10 +67,10 @@ func expect(ctx context.Context, g workloads.Gen, v workloads.Values, in workloa
 	passes := 0
 	tally := &table.Tally[sums]{
 		Fold: func(s *sums, row sums) { s.rows += row.rows; s.v += row.v; s.f += row.f },
-		Done: func(key string, s *sums) {
-			h := hashText(key)
+		Done: func(key []byte, s *sums) {
+			h := hashText(string(key))
 			if !text {
-				n, _ := strconv.ParseInt(key, 10, 64) // written by strconv below
+				n, _ := strconv.ParseInt(string(key), 10, 64) // written by strconv below
 				h = hashInt(n)
 			}
 			want = want.merge(digestOf(h, group{s.rows, s.v, s.f}, in.Generated))

@@ -79,7 +79,7 @@ func expect(ctx context.Context, g workloads.Gen, v workloads.Values, in workloa
 			s.rights += row.rights
 			s.w += row.w
 		},
-		Done: func(_ string, s *sums) {
+		Done: func(_ []byte, s *sums) {
 			want = want.add(totals{s.lefts * s.rights, s.v * s.rights, s.w * s.lefts})
 		},
 		Read: func(add func(worker int, key []byte, row sums)) error {

@@ -16,43 +16,38 @@ type Tally[S any] struct {
 	// Read scans the whole input and adds every row; it is called once a
 	// pass. A worker's additions follow one another.
 	Read func(add func(worker int, key []byte, row S)) error
-	// Fold adds a row to the state of its key.
+	// Fold adds a row to the state of its key, which is zero at first.
 	Fold func(state *S, row S)
-	// Done gets every key with its state, each once in all passes.
-	Done func(key string, state *S)
+	// Done gets every key with its state, each once in all passes. The key is
+	// valid until it returns.
+	Done func(key []byte, state *S)
 
-	mu      sync.Mutex
-	entries map[string]*S
-	held    int64
-	limit   int64
-	from    uint64 // range of hashes of this pass
-	to      uint64 // the last one
+	mu    sync.Mutex
+	table entries[S]
+	from  uint64 // range of hashes of this pass
+	to    uint64 // the last one
 }
-
-// entryBytes is about what a key costs beside its letters and its state.
-const entryBytes = 80
-
-// stateBytes is what a state is taken to need: a few numbers.
-const stateBytes = 48
 
 // addBatch is how many rows a worker collects before it adds them.
 const addBatch = 512
 
-// Run makes the passes. What it holds at once is about memory bytes.
+// Run makes the passes. What it holds at once is about memory bytes, and a
+// few hundred kilobytes however little that is.
 func (t *Tally[S]) Run(ctx context.Context, workers int, memory int64) error {
-	t.limit = max(memory, 1<<16)
 	for t.from = 0; ; t.from = t.to + 1 {
-		t.entries, t.held, t.to = map[string]*S{}, 0, ^uint64(0)
+		t.to = ^uint64(0)
+		t.table.reset()
 		batches := make([]batch[S], workers)
 		err := t.Read(func(w int, key []byte, row S) {
-			if h := xxh3.Hash(key); h < t.from {
+			h := xxh3.Hash(key)
+			if h < t.from {
 				return
 			}
 			b := &batches[w]
 			b.keys = append(b.keys, key...)
-			b.ends = append(b.ends, len(b.keys))
-			if b.rows = append(b.rows, row); len(b.rows) == addBatch {
-				t.add(b)
+			b.rows = append(b.rows, batched[S]{h, len(b.keys), row})
+			if len(b.rows) == addBatch {
+				t.add(b, memory)
 			}
 		})
 		if err != nil {
@@ -62,61 +57,44 @@ func (t *Tally[S]) Run(ctx context.Context, workers int, memory int64) error {
 			return context.Cause(ctx)
 		}
 		for i := range batches {
-			t.add(&batches[i])
+			t.add(&batches[i], memory)
 		}
-		for k, s := range t.entries {
-			t.Done(k, s)
-		}
+		t.table.each(func(e *entry[S]) { t.Done(t.table.key(e), &e.state) })
 		if t.to == ^uint64(0) {
-			t.entries = nil
 			return nil
 		}
 	}
 }
 
+// batch is what one worker has collected.
 type batch[S any] struct {
-	keys []byte
-	ends []int
-	rows []S
+	keys []byte // one after the other
+	rows []batched[S]
 }
 
-func (t *Tally[S]) add(b *batch[S]) {
+type batched[S any] struct {
+	hash uint64
+	end  int // of the key
+	row  S
+}
+
+func (t *Tally[S]) add(b *batch[S], memory int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	from := 0
-	for i, end := range b.ends {
-		key := b.keys[from:end]
-		from = end
-		s := t.entries[string(key)]
-		if s == nil {
-			if xxh3.Hash(key) > t.to {
-				continue
-			}
-			s = new(S)
-			t.entries[string(key)] = s
-			t.held += entryBytes + stateBytes + int64(len(key))
-		}
-		t.Fold(s, b.rows[i])
-		for t.held > t.limit && t.to > t.from {
-			t.halve()
+	for i := range b.rows {
+		r := &b.rows[i]
+		key := b.keys[from:r.end]
+		from = r.end
+		if r.hash <= t.to {
+			t.Fold(t.table.find(r.hash, key), r.row)
 		}
 	}
-	b.keys, b.ends, b.rows = b.keys[:0], b.ends[:0], b.rows[:0]
-}
-
-// halve lets the upper half of the hashes go. The map does not shrink, so
-// the keys that stay move to a new one.
-func (t *Tally[S]) halve() {
-	t.to = t.from + (t.to-t.from)/2
-	kept := make(map[string]*S, len(t.entries)/2)
-	t.held = 0
-	for k, s := range t.entries {
-		if xxh3.HashString(k) <= t.to {
-			kept[k] = s
-			t.held += entryBytes + stateBytes + int64(len(k))
-		}
+	b.keys, b.rows = b.keys[:0], b.rows[:0]
+	for t.table.bytes() > memory && t.table.n > entryChunk && t.to > t.from {
+		t.to = t.from + (t.to-t.from)/2
+		t.table.keep(t.to)
 	}
-	t.entries = kept
 }
 
 // Workers returns how many goroutines a verifier may scan with, and how much
