@@ -68,10 +68,10 @@ func (t *tuneFlags) add(f *pflag.FlagSet) {
 }
 
 const tuneExamples = `  execbench tune terasort --size 1GB                             # all cores, memory doubling
-  execbench tune terasort --size 1GB --cores 1..2 --memory 128MiB..2GiB --budget 10m
-  execbench tune wordcount --cores 2 --memory 256MiB --conf io.compression.codec=lz4,zstd
-  execbench tune terasort --memory 256MiB..1GiB --steps 5 --runs 5 --out tuned
-  execbench run terasort --size 1GB --properties tuned/best.properties   # with what it found`
+  execbench tune terasort --size 1GB --cores 1..2 --memory 128MiB..512MiB --budget 10m --out tuned
+  execbench run terasort --size 1GB --properties tuned/best.properties   # with what it found
+  execbench tune wordcount --size 1GB --cores 2 --memory 256MiB --conf io.compression.codec=lz4,zstd
+  execbench tune terasort --size 1GB --cores 2 --memory 256MiB..1GiB --steps 5 --runs 5`
 
 const tuneNotes = `Every run is a process of its own. Running out of memory or time is an outcome of a
 setting, not a number. Recommended is, of the settings as fast as the fastest within the

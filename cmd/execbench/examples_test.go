@@ -76,7 +76,7 @@ func newProgram(t *testing.T, shell string) *program {
 		t.Fatal(err)
 	}
 	return &program{shell, append(os.Environ(), "TMPDIR="+filepath.Join(home, "temp"),
-		"EXECBENCH_DATA="+filepath.Join(home, "cache"), "EXECBENCH_ITERATIONS=1", "EXECBENCH_WARMUP=0"), home, src}
+		"EXECBENCH_DATA="+filepath.Join(home, "cache"), "EXECBENCH_ITERATIONS=1", "EXECBENCH_WARMUP=0", "EXECBENCH_RUNS=1"), home, src}
 }
 
 func (p *program) run(t *testing.T, dir, line string) (out string, code int) {
@@ -176,6 +176,7 @@ var small = []struct {
 	{"--nodes", "500", regexp.MustCompile(`^\d{1,3}$`)},
 	{"--edges", "3000", regexp.MustCompile(`^\d{1,4}$`)},
 	{"--vocabulary", "1000", regexp.MustCompile(`^\d{1,4}$`)},
+	{"--runs", "1", regexp.MustCompile(`^1$`)},
 	{"--iterations", "2", regexp.MustCompile(`^\d$`)},
 }
 
