@@ -123,14 +123,6 @@ func (m *merger[T]) next(limit int) ([]T, error) {
 	return out[:n], nil
 }
 
-// close frees the readers' buffers.
-func (m *merger[T]) close() {
-	for _, r := range m.readers {
-		r.close()
-	}
-	m.readers = nil
-}
-
 // mergeAll makes one merger of all runs and what is in memory.
 //
 //  1. Open all runs beside the rows in memory. If that does not fit, write

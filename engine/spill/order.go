@@ -61,11 +61,3 @@ func ByHash[K, V any](key codec.Key[K]) Order[codec.Pair[K, V]] {
 // spread puts the lower half of a hash in front: the upper half chose the
 // reducer, so within one reducer it hardly differs.
 func spread(hash uint64) uint64 { return bits.RotateLeft64(hash, 32) }
-
-// before reports whether row a, of prefix pa, stands before row b.
-func (o *Order[T]) before(pa, pb uint64, a, b *T) bool {
-	if pa != pb {
-		return pa < pb
-	}
-	return !o.Exact && o.Compare(a, b) < 0
-}
