@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/report"
@@ -139,6 +140,10 @@ func Compare(old, new *Side, o Options) (*Result, error) {
 	times := r.Times()
 	r.Verdict = overall(times)
 	r.Sentence = sentence(times, r.Verdict, o)
+	noisy := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, noiseNote) })
+	if noisy && (r.Verdict == Better || r.Verdict == Worse) {
+		r.Sentence += "; the machine was not quiet, which alone can make such a difference between two processes: run both again, in turns"
+	}
 	if len(r.Differences) > 0 {
 		return r, &Differ{r.Differences}
 	}

@@ -174,6 +174,24 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 	}
 }
 
+// What else the machine did is said with a change, and with nothing else.
+func TestNoiseIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	noisy := func(m *folder.Manifest) { m.End = &folder.End{Warnings: []string{"steal"}} }
+	runFolder(t, filepath.Join(dir, "a"), 1, 8, 1, nil)
+	runFolder(t, filepath.Join(dir, "b"), 2, 8, 1.5, noisy)
+	runFolder(t, filepath.Join(dir, "c"), 3, 8, 1, noisy)
+	for name, want := range map[string]bool{"b": true, "c": false} {
+		r, err := Compare(open(t, filepath.Join(dir, "a")), open(t, filepath.Join(dir, name)), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(r.Sentence, "the machine was not quiet"); got != want || !slices.Contains(r.Notes, "noise of the new run: steal") {
+			t.Errorf("%q, notes %q", r.Sentence, r.Notes)
+		}
+	}
+}
+
 func TestWholeSuites(t *testing.T) {
 	dir := t.TempDir()
 	words := func(m *folder.Manifest) { m.Workload = "words" }

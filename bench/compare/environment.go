@@ -125,6 +125,9 @@ func compareSettings(add func(what, a, b string), kind string, old, new []folder
 	}
 }
 
+// noiseNote begins a note about what else the machine did.
+const noiseNote = "noise of the "
+
 // notes say what is worth knowing of two runs beside their times.
 func notes(old, new *folder.Run) []string {
 	var out []string
@@ -138,7 +141,7 @@ func notes(old, new *folder.Run) []string {
 		}
 		if m.End != nil {
 			for _, w := range m.End.Warnings {
-				out = append(out, fmt.Sprintf("noise of the %s run: %s", side.name, w))
+				out = append(out, fmt.Sprintf(noiseNote+"%s run: %s", side.name, w))
 			}
 		}
 		for _, p := range side.run.Problems {
