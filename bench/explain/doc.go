@@ -35,7 +35,9 @@
 //  1. Of processor, disk and scheduling, the one with the largest share of
 //     the workers' busy time comes first.
 //  2. The collector and skew are waste beside it: each is a candidate when
-//     the run without it takes at least a fifth less. Time of the program
+//     the run without it takes at least a fifth less; skew only when tasks are
+//     uneven in what they need themselves, too, and not because one of them
+//     waited for a processor that other programs had. Time of the program
 //     between its jobs is one from a third on.
 //  3. The candidate whose removal saves most is the bound; without any, it
 //     is the processor.

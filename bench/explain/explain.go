@@ -158,8 +158,33 @@ func (t *trace) find(memory int64) Finding {
 		r := float64(f.Replayed) / float64(without)
 		f.Answers = append(f.Answers, Answer{q.name, int64(float64(f.Measured) / r), r})
 	}
-	f.judge(t.workers, memory)
+	f.judge(t.workers, memory, t.ownSkew())
 	return f
+}
+
+// own is the time that an attempt needed by itself: on its processor and with
+// files, without waiting for a processor that others had. Where processor
+// times are not to be had it is all of its time.
+func (a *attempt) own() int64 {
+	if a.cpu == 0 {
+		return a.body()
+	}
+	return min(a.body(), a.cpu+a.disk())
+}
+
+// ownSkew is the share of the time that even tasks would save if every
+// attempt took its own time alone.
+func (t *trace) ownSkew() float64 {
+	mean := map[*stage]int64{}
+	for _, s := range t.stages {
+		for i := range s.attempts {
+			mean[s] += s.attempts[i].own()
+		}
+		mean[s] /= int64(max(1, len(s.attempts)))
+	}
+	uneven := t.replay(question{body: func(_ *stage, a *attempt) int64 { return a.own() }})
+	even := t.replay(question{body: func(s *stage, _ *attempt) int64 { return mean[s] }})
+	return 1 - share(even, uneven)
 }
 
 type named struct {

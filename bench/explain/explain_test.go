@@ -79,6 +79,17 @@ func TestBoundsAreNamed(t *testing.T) {
 	}
 }
 
+// A task that others kept from its processor is no skew.
+func TestWaitingForAProcessorIsNoSkew(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	tasks := repeat(r, 8, with(func(w *work) { w.compute = 10 * ms }))
+	tasks[3].compute, tasks[3].waited = 200*ms, 190*ms
+	x := explainEvents(t, one(2, tasks))
+	if x.Bound != CPU || len(x.Notes) == 0 || !strings.Contains(x.Notes[0], "task 3 of stage 0.0 took ") || x.answer(EvenTasks).Ratio < 1.2 {
+		t.Errorf("bound by %s, notes %q", x.Bound, x.Notes)
+	}
+}
+
 func TestProgramBetweenJobsIsNamed(t *testing.T) {
 	c := newCluster(2)
 	c.jobGap = 500 * ms
@@ -103,7 +114,7 @@ func TestAnswersComeTrue(t *testing.T) {
 				var tasks []work
 				for range 1 + r.IntN(20) {
 					some := func() int64 { return r.Int64N(20 * ms) }
-					tasks = append(tasks, work{r.Int64N(50 * us), r.Int64N(50 * us), some(), some(), some(), some(), some(), some(), r.Int64N(ms), r.Int64N(10 * us), 0})
+					tasks = append(tasks, work{r.Int64N(50 * us), r.Int64N(50 * us), some(), some(), some(), some(), some(), some(), r.Int64N(ms), r.Int64N(10 * us), 0, 0})
 				}
 				stages = append(stages, tasks)
 			}

@@ -29,7 +29,7 @@ func (f *Finding) answer(name string) Answer {
 }
 
 // judge names the bound, by the rule of the package's doc.
-func (f *Finding) judge(workers int, memory int64) {
+func (f *Finding) judge(workers int, memory int64, ownSkew float64) {
 	x := &f.Figures
 	saved := map[Bound]float64{}
 	switch {
@@ -42,7 +42,12 @@ func (f *Finding) judge(workers int, memory int64) {
 		saved[GC] = s
 	}
 	if s := f.answer(EvenTasks).Saved(); s >= waste {
-		saved[Skew] = s
+		if ownSkew >= waste {
+			saved[Skew] = s
+		} else {
+			l := &x.Longest
+			f.Notes = append(f.Notes, fmt.Sprintf("task %d of stage %s took %s times the mean, but needed no more of its processor: it waited for one that others had, or slept", l.Index, l.Stage, times(l.Ratio)))
+		}
 	}
 	if s := share(x.Outside, f.Measured); s >= between {
 		saved[Program] = s

@@ -16,6 +16,7 @@ const (
 // work is what one synthetic task does, in nanoseconds.
 type work struct {
 	gap, decode, input, fetch, spill, output, compute, shuffle, encode, other, gc int64
+	waited int64 // part of compute in which others had the processor
 }
 
 func (w work) body() int64 {
@@ -105,7 +106,7 @@ func (c *cluster) runStage(s event.StageInfo, tasks []work) {
 		m := &e.Metrics
 		m[task.InputReadTime], m[task.ShuffleFetchWaitTime], m[task.SpillTime] = t.input, t.fetch, t.spill
 		m[task.OutputWriteTime], m[task.ComputeTime], m[task.ShuffleWriteTime] = t.output, t.compute, t.shuffle
-		m[task.ExecutorCPUTime], m[task.JVMGCTime] = t.compute+t.shuffle, t.gc
+		m[task.ExecutorCPUTime], m[task.JVMGCTime] = t.compute+t.shuffle-t.waited, t.gc
 		if t.spill > 0 {
 			m[task.DiskBytesSpilled] = 1 << 20
 		}
