@@ -16,7 +16,7 @@ const (
 // work is what one synthetic task does, in nanoseconds.
 type work struct {
 	gap, decode, input, fetch, spill, output, compute, shuffle, encode, other, gc int64
-	waited int64 // part of compute in which others had the processor
+	waited                                                                        int64 // part of compute in which others had the processor
 }
 
 func (w work) body() int64 {
