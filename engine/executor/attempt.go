@@ -258,7 +258,8 @@ func (t *try) succeed(encode Encode) {
 	}
 	c.Metrics[task.ResultSerializationTime] = t.st.EncodeEnd - t.st.RunEnd
 	c.Metrics[task.ResultSerializationCPUTime] = t.st.EncodeEnd - t.st.RunEnd
-	if len(msg)-value > cpuApart {
+	large := len(msg)-value > cpuApart
+	if large {
 		if cpu, ok := threadCPU(); ok {
 			c.Metrics[task.ResultSerializationCPUTime] = cpuWithin(cpu-t.cpuRun, t.st.EncodeEnd-t.st.RunEnd)
 		}
@@ -276,6 +277,9 @@ func (t *try) succeed(encode Encode) {
 	w.msg = msg
 	w.status.Size = int64(len(msg) - mark)
 	w.status.Route = e.cfg.Limits.Route(w.status.Size)
+	if large { // its checksum took time, too
+		t.st.EncodeEnd = e.cfg.Now()
+	}
 	w.status.Stamps = t.st
 	switch w.status.Route {
 	case task.RouteDirect:
@@ -287,6 +291,10 @@ func (t *try) succeed(encode Encode) {
 			return
 		}
 		w.status.Block = string(b)
+		// Storing belongs to encoding. The result itself is closed and cannot
+		// tell of it; the stamps do.
+		t.st.EncodeEnd = e.cfg.Now()
+		w.status.Stamps = t.st
 		w.msg = task.AppendStatus(msg[:0], &w.status)
 	default:
 		e.log.Warn("result is dropped: it is above the limit", "attempt", c.TaskAttempt.String(),

@@ -143,6 +143,8 @@ func (c *Core) emitTaskEnd(a *attempt, e ending, merge bool) {
 	switch {
 	case e.result != nil:
 		end.Metrics, end.HasMetrics, accums = e.result.Metrics, true, e.result.Accums
+		// A result cannot tell what storing it took: it was closed before.
+		end.Metrics[task.ResultSerializationTime] = a.stamps.EncodeEnd - a.stamps.RunEnd
 	case e.failure != nil && e.failure.Metrics != (task.Metrics{}):
 		end.Metrics, end.HasMetrics, accums = e.failure.Metrics, true, e.failure.Accums
 	default:
