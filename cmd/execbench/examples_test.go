@@ -180,6 +180,10 @@ var small = []struct {
 	{"--iterations", "2", regexp.MustCompile(`^\d$`)},
 }
 
+// profiledSize is what is sorted under a profile: it takes some tenths of a
+// second, and so some samples.
+const profiledSize = "100MB"
+
 // shorter makes an example quick.
 func shorter(line string) string {
 	for _, s := range small {
@@ -197,17 +201,22 @@ func shorter(line string) string {
 		if regexp.MustCompile(`--(size|records|input)`).MatchString(s) {
 			return s
 		}
-		return regexp.MustCompile(`^\w+ \w+`).ReplaceAllString(s, "$0 --size=300kB")
+		size := "300kB"
+		if strings.Contains(s, "--profile") {
+			size = profiledSize
+		}
+		return regexp.MustCompile(`^\w+ \w+`).ReplaceAllString(s, "$0 --size="+size)
 	})
 	return "fpath=(x .); " + line
 }
 
 // What an example takes for granted.
 var (
-	runFolder  = regexp.MustCompile(`execbench (?:report|compare|explain|export spark|profile \w+) ([\w/-]+)(?: ([\w/-]+))?`)
-	inputPaths = regexp.MustCompile(`execbench \w+ (\w+).* --input[ =](\S+)`)
-	outputs    = regexp.MustCompile(`execbench verify (\w+) (\w+)(?:.* --input[ =](\S+))?`)
-	settings   = regexp.MustCompile(`--properties[ =](\S+)`)
+	runFolder   = regexp.MustCompile(`execbench (?:report|compare|explain|export spark|profile \w+) ([\w/-]+)(?:\s|$)(?:([\w/-]+)(?:\s|$))?`)
+	profileFile = regexp.MustCompile(`[\w-]+\.pb\.gz`)
+	inputPaths  = regexp.MustCompile(`execbench \w+ (\w+).* --input[ =](\S+)`)
+	outputs     = regexp.MustCompile(`execbench verify (\w+) (\w+)(?:.* --input[ =](\S+))?`)
+	settings    = regexp.MustCompile(`--properties[ =](\S+)`)
 )
 
 // ready makes what a line names as its own and is not there.
@@ -224,10 +233,19 @@ func ready(t *testing.T, p *program, dir, line string) {
 		p.must(t, dir, "mkdir -p src scratch && cp '"+p.src+"'/*.go src")
 	}
 	if m := runFolder.FindStringSubmatch(line); m != nil {
+		flags := " --size 300kB"
+		if strings.Contains(line, "execbench profile") {
+			flags = " --profile cpu,heap --size " + profiledSize
+		}
 		for _, name := range m[1:] {
 			if missing(name) {
-				p.must(t, dir, "mkdir -p results && execbench run terasort --size 300kB --quiet --out "+name)
+				p.must(t, dir, "mkdir -p results && execbench run terasort --quiet --out "+name+flags)
 			}
+		}
+	}
+	for _, name := range profileFile.FindAllString(line, -1) {
+		if missing(name) {
+			p.must(t, dir, "test -d profiled || execbench run terasort --size "+profiledSize+" --quiet --profile cpu --out profiled; cp $(find profiled -name '*cpu*.pb.gz') "+name)
 		}
 	}
 	if m := settings.FindStringSubmatch(line); m != nil && missing(m[1]) {
