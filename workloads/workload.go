@@ -116,7 +116,7 @@ type Answer struct {
 type Figure struct {
 	Name  string
 	Value float64
-	Unit  string // base units: "s", "B", "1/s", "1"
+	Unit  string // base units: "s", "B", "B/s", "1/s", "1"
 }
 
 // Verdict is what a verifier found.

@@ -173,7 +173,7 @@ func (p *Profile) Overhead() (float64, bool) {
 type Figure struct {
 	Name  string  `json:"name"`
 	Value float64 `json:"value"`
-	Unit  string  `json:"unit"` // base units: "s", "B", "1/s", "1"
+	Unit  string  `json:"unit"` // base units: "s", "B", "B/s", "1/s", "1"
 }
 
 // Check is one thing that a verifier looked at.

@@ -231,6 +231,8 @@ func figure(f folder.Figure) string {
 		return units.Duration(seconds(f.Value))
 	case "B":
 		return units.Bytes(f.Value).String()
+	case "B/s":
+		return units.Bytes(f.Value).String() + "/s"
 	case "1/s":
 		return strconv.FormatFloat(f.Value, 'f', 0, 64) + " /s"
 	}
