@@ -263,6 +263,8 @@ func ready(t *testing.T, p *program, dir, line string) {
 		for _, name := range strings.Split(m[2], ",") {
 			switch {
 			case filepath.IsAbs(name) || name == "DIR" || !missing(name):
+			case m[1] == "pagerank":
+				p.must(t, dir, `{ echo source,destination; for i in {1..50}; do echo $i,$((i%7)); done; } > `+name)
 			case strings.HasSuffix(name, ".csv"):
 				p.must(t, dir, `{ echo product,customer,id,k,v,w,f,src,dst,source,target,x,y; for i in {1..50}; do echo p$((i%7)),$((i%5)),$i,$((i%9)),$i,$i,0.5,$i,$((i%7)),$i,$((i%7)),$i.5,$i; done; } > `+name)
 			default:

@@ -6,6 +6,8 @@ import (
 	"github.com/execbench/execbench/workloads/barrier"
 	"github.com/execbench/execbench/workloads/groupby"
 	"github.com/execbench/execbench/workloads/join"
+	"github.com/execbench/execbench/workloads/kmeans"
+	"github.com/execbench/execbench/workloads/pagerank"
 	"github.com/execbench/execbench/workloads/results"
 	"github.com/execbench/execbench/workloads/tasks"
 	"github.com/execbench/execbench/workloads/terasort"
@@ -18,6 +20,8 @@ func All() []*workloads.Workload {
 		barrier.Workload,
 		groupby.Workload,
 		join.Workload,
+		kmeans.Workload,
+		pagerank.Workload,
 		results.Workload,
 		tasks.Workload,
 		terasort.Workload,

@@ -106,6 +106,8 @@ func TestAnswersAreTheSameEverywhere(t *testing.T) {
 	sizes := map[string][]string{
 		"groupby":   {"rows", "120000", "keys", "50000", "skew", "0.5", "seed", "2"},
 		"join":      {"rows", "60000", "ratio", "3", "keys", "15000", "skew", "0.5", "sparse", "true", "seed", "2"},
+		"kmeans":    {"points", "20000", "dim", "7", "k", "9", "blobs", "12", "rounds", "6", "seed", "2"},
+		"pagerank":  {"nodes", "7000", "edges", "90000", "skew", "0.7", "rounds", "5", "seed", "2"},
 		"terasort":  {"records", "200000", "seed", "2"},
 		"wordcount": {"size", "3MB", "vocabulary", "50000", "exponent", "0.5", "seed", "2"},
 		"tasks":     {"tasks", "500", "metg", "false"},
@@ -157,7 +159,8 @@ func TestRunAgainAndAgain(t *testing.T) {
 	s := open(t, 2, 256*units.MiB)
 	for _, w := range workloads.All() {
 		v := w.Values()
-		for name, text := range map[string]string{"size": "200kB", "tasks": "300", "result-size": "20kB", "rounds": "50", "rows": "3000"} {
+		for name, text := range map[string]string{"size": "200kB", "tasks": "300", "result-size": "20kB", "rounds": "20", "rows": "3000",
+			"nodes": "2000", "edges": "20000", "points": "2000"} {
 			if _, has := w.Param(name); has {
 				v = set(t, v, name, text)
 			}

@@ -1,0 +1,251 @@
+// Package pagerank ranks the nodes of a graph by the links that lead to them.
+package pagerank
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/workloads"
+)
+
+// Workload is the pagerank workload. Register it with workloads.Register.
+var Workload = &workloads.Workload{
+	Name:      "pagerank",
+	Summary:   "rank the nodes of a graph by the links to them, iteration by iteration",
+	Stresses:  "iteration over cached data; random access to memory; a shuffle and a global sync each iteration",
+	Doc:       doc,
+	Params:    params,
+	DataBytes: dataBytes,
+	Generate:  generate,
+	Build:     build,
+	Step:      step,
+	Run:       run,
+	Verify:    verify,
+	VerifyDir: verifyDir,
+}
+
+const doc = `Computes PageRank by a fixed number of iterations. Every node begins with rank
+1/n. In each iteration a node gives its rank in equal parts to the nodes that
+it links to, and then has
+
+  rank = 0.15/n + 0.85 * (what it was given)
+
+What nodes without links hold is not given to all, as some do: it is lost, and
+the ranks add up to less than 1. A link that is there twice counts twice. This
+is what the usual SQL computes:
+
+  SELECT r.id, 0.15/n + 0.85*coalesce(sum(c.y), 0) FROM r LEFT JOIN c ...
+
+Links are read once, moved to the partition of their source, sorted by their
+destination and cached. Nodes lie in partitions by the same rule, so that ranks
+meet links without moving; each iteration shuffles one number for each
+destination that a partition links to, not one for each link. An iteration is
+a job of two stages: links give, nodes receive.
+
+Ranks are held as multiples of 2^-62. Sums of those are exact in any order, so
+the ranks are the same to the bit whatever the cores and partitions. Rounding
+to the multiple is the only other difference from the same in floating point.
+
+The output is one line a node, in parts by the remainder of its number:
+
+  node,rank
+
+What it stresses: decoding of cached links, and random access to the ranks of
+a partition while they are followed; then a shuffle, and a wait for the last
+task, in each iteration. --skew S draws both ends of links by Zipf's law: the
+higher, the more links meet in few nodes. More partitions mean shorter tables
+of ranks, and more to shuffle.
+
+--input takes files of lines "source,destination", plain, .gz or .zst, with or
+without a header. Nodes are whole numbers from 0; there are as many as --nodes
+says, or else as the highest number in the input tells, and each takes about
+50 bytes. Give sparse numbers new ones first.
+
+Verified against a plain loop in floating point over all links: every rank to
+1e-9 of it. The loop holds 20 bytes a node whatever the memory; if there is
+room it also holds the links, in 4 bytes each, and else it reads the input
+once an iteration.
+
+  execbench run pagerank --nodes 1e6 --edges 1e7
+  execbench run pagerank --nodes 1e6 --edges 1e7 --skew 1 --rounds 20
+  execbench run pagerank --input links.csv --rounds 10
+`
+
+var params = []workloads.Param{
+	{Name: "nodes", Kind: workloads.Int, Default: "100000", Min: "1", Max: "4000000000", Data: true,
+		Doc: "nodes of the graph, numbered from 0; with --input, 0 to the highest number if not given"},
+	{Name: "edges", Kind: workloads.Int, Default: "1e6", Min: "1", Max: "100000000000", Data: true,
+		Doc: "links to generate"},
+	{Name: "skew", Kind: workloads.Float, Default: "0.6", Min: "0", Max: "4", Data: true,
+		Doc: "exponent of Zipf's law for both ends of links: 0 makes all nodes equal"},
+	{Name: "seed", Kind: workloads.Int, Default: "0", Data: true,
+		Doc: "another seed gives other links"},
+	{Name: "rounds", Kind: workloads.Int, Default: "10", Min: "1", Max: "10000",
+		Doc: "how often ranks are given on"},
+	{Name: "partitions", Kind: workloads.Int, Default: "0", Min: "0", Max: "100000",
+		Doc: "partitions of nodes and links; 0 means two for each core"},
+}
+
+// one is the rank 1: ranks are multiples of 2^-62.
+const one = 1 << 62
+
+// vertex is a node in its partition. Its place among the records tells which.
+type vertex struct {
+	Rank   int64
+	Was    int64 // the rank before
+	Degree int64 // links from it
+}
+
+// link is a link, sorted by destination.
+type link struct {
+	To   uint32 // node
+	From uint32 // index of the source in its partition
+}
+
+// given is what the nodes of one partition give to one node.
+type given struct {
+	Rank int64
+	To   uint32
+	_    uint32
+}
+
+// extent is how far the links of a partition reach.
+type extent struct {
+	Links int64
+	Nodes int64 // the highest number of a node, and one
+}
+
+// progress is what an iteration did.
+type progress struct {
+	Rank   int64 // sum of all ranks
+	Change int64 // sum of the ranks' changes
+}
+
+// graph is what Build lays out.
+type graph struct {
+	links     *engine.Dataset[link]
+	extents   *engine.Dataset[extent]
+	generated bool
+}
+
+// ranks is what an iteration leaves: the step that the next one begins from.
+type ranks struct {
+	graph    *graph
+	nodes    int64
+	vertices *engine.Dataset[vertex]
+	progress *engine.Dataset[progress]
+	lines    *engine.Sink
+}
+
+// place tells where nodes lie: node i is record i/parts of partition i%parts.
+type place struct{ nodes, parts int64 }
+
+// count is how many nodes lie in a partition.
+func (p place) count(part int) int64 { return (p.nodes + p.parts - 1 - int64(part)) / p.parts }
+
+func run(ctx context.Context, s *engine.Session, built any, v workloads.Values, out string) (*workloads.Answer, error) {
+	g := built.(*graph)
+	reach, err := g.reach(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n, err := nodeCount(v, g.generated, reach.Nodes)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	it := iterator{s: s}
+	if err := it.step(g, stepParams{begin: true, nodes: n}); err != nil {
+		return nil, err
+	}
+	var did progress
+	for range v.Int("rounds") {
+		if err := it.step(it.ranks, stepParams{nodes: n}); err != nil {
+			return nil, err
+		}
+		did = progress{}
+		err := it.ranks.progress.CollectEach(ctx, func(_ int, p []progress) error {
+			did.Rank += p[0].Rank
+			did.Change += p[0].Change
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		it.release()
+	}
+	each := time.Since(begin).Seconds() / float64(v.Int("rounds"))
+	w, err := it.ranks.lines.Write(ctx, out)
+	if err != nil {
+		return nil, err
+	}
+	return &workloads.Answer{
+		Dir: out, Records: w.Records, Bytes: w.Bytes,
+		Figures: []workloads.Figure{
+			{Name: "nodes", Value: float64(n), Unit: "1"},
+			{Name: "links", Value: float64(reach.Links), Unit: "1"},
+			{Name: "wall per iteration", Value: each, Unit: "s"},
+			{Name: "links per second", Value: float64(reach.Links) / each, Unit: "1/s"},
+			{Name: "sum of ranks", Value: float64(did.Rank) / one, Unit: "1"},
+			{Name: "last change of ranks", Value: float64(did.Change) / one, Unit: "1"},
+		},
+	}, nil
+}
+
+// reach loads the links into the cache and tells how far they reach.
+func (g *graph) reach(ctx context.Context) (all extent, err error) {
+	err = g.extents.CollectEach(ctx, func(_ int, e []extent) error {
+		all.Links += e[0].Links
+		all.Nodes = max(all.Nodes, e[0].Nodes)
+		return nil
+	})
+	return all, err
+}
+
+var errNoNodes = errors.New("cannot rank the nodes of a graph without links; --nodes says how many there are")
+
+// nodeCount tells how many nodes there are; found is one more than the
+// highest number among the links.
+func nodeCount(v workloads.Values, generated bool, found int64) (int64, error) {
+	n := v.Int("nodes")
+	switch {
+	case !generated && !v.IsSet("nodes"):
+		n = found
+	case found > n:
+		return 0, fmt.Errorf("cannot rank %d nodes: there is a link with node %d", n, found-1)
+	}
+	if n == 0 {
+		return 0, errNoNodes
+	}
+	return n, nil
+}
+
+// iterator goes from step to step. Each is built in a scope of its own; the
+// one before the last stays until the next has done its job, since that
+// reads what it left.
+type iterator struct {
+	s      *engine.Session
+	ranks  *ranks
+	scopes []*engine.Session
+}
+
+func (it *iterator) step(base any, p stepParams) error {
+	scope := it.s.Scope()
+	built, err := scope.Step(base, p.encode())
+	if err != nil {
+		scope.Release()
+		return err
+	}
+	it.ranks, it.scopes = built.(*ranks), append(it.scopes, scope)
+	return nil
+}
+
+func (it *iterator) release() {
+	for len(it.scopes) > 2 {
+		it.scopes[0].Release()
+		it.scopes = it.scopes[1:]
+	}
+}
