@@ -31,11 +31,11 @@ func set(t testing.TB, pairs ...string) workloads.Values {
 	return v
 }
 
-// inputBytes adds up what tasks read of cached partitions.
-type inputBytes struct{ n int64 }
+// recordsRead counts what tasks read of cached partitions.
+type recordsRead struct{ n int64 }
 
 // Emit implements event.Sink.
-func (s *inputBytes) Emit(e event.Event) {
+func (s *recordsRead) Emit(e event.Event) {
 	if end, ok := e.(*event.TaskEnd); ok {
 		s.n += end.Metrics[task.InputRecordsRead]
 	}
@@ -86,7 +86,7 @@ func TestShapesAndStorage(t *testing.T) {
 		want := ""
 		for _, storage := range []string{"memory-and-disk", "memory-only", "disk-only"} {
 			v := set(t, append(slices.Clone(size), "rounds", "4", "storage", storage)...)
-			read := &inputBytes{}
+			read := &recordsRead{}
 			a := answer(t, v, engine.Config{Conf: map[string]string{"rdd.compress": "true"}, Events: []event.Sink{read}})
 			if want == "" {
 				want = a.Checksum
