@@ -164,7 +164,7 @@ func (d *Dataset[T]) Collect(ctx context.Context) ([]T, error) {
 // calling goroutine, in the order of completion. The records are the
 // caller's. An error from handle ends the job.
 func (d *Dataset[T]) CollectEach(ctx context.Context, handle func(part int, rows []T) error) error {
-	return d.op.s.runJob(ctx, job{op: d.op, action: action{kind: actionCollect}, name: "collect"}, func(i int, value []byte) error {
+	return d.op.s.runJob(ctx, job{op: d.op, action: action{kind: actionCollect}, name: "collect", keeps: true}, func(i int, value []byte) error {
 		rows, err := d.decodeRows(nil, value)
 		if err != nil {
 			return err
@@ -199,7 +199,7 @@ func (d *Dataset[T]) Take(ctx context.Context, n int) ([]T, error) {
 		}
 		found := make([][]T, len(parts))
 		err := d.op.s.runJob(ctx, job{
-			op: d.op, parts: parts, name: "take",
+			op: d.op, parts: parts, name: "take", keeps: true,
 			action: action{kind: actionTake, n: int64(n - len(out))},
 		}, func(i int, value []byte) (err error) {
 			found[i], err = d.decodeRows(nil, value)

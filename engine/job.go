@@ -19,6 +19,9 @@ type job struct {
 	parts  []int32 // nil: all
 	action action
 	name   string
+	// keeps says that handle keeps the values until the job has ended; else
+	// each is done with when handle returns.
+	keeps bool
 	// inner marks a job that serves another (sampling, checkpointing): it
 	// does not look for what must be learned.
 	inner bool
@@ -50,13 +53,18 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 	if err := s.tables.add(int64(tasks) * taskTable); err != nil {
 		return fmt.Errorf("cannot run %s with %d tasks: %w", j.name, tasks, err)
 	}
-	var held int64 // results; the caller's from the end of the job on
+	var held int64 // by kept values; the caller's from the end of the job on
 	err := s.driver.Run(ctx, spec, func(index int, value []byte) error {
-		if err := s.results.add(int64(len(value))); err != nil {
-			return fmt.Errorf("cannot hold %d bytes of results: %w", held+int64(len(value)), err)
+		n := int64(len(value))
+		if err := s.results.add(n); err != nil {
+			return fmt.Errorf("cannot hold %d bytes of results: %w", held+n, err)
 		}
-		held += int64(len(value))
-		return handle(index, value)
+		err := handle(index, value)
+		if j.keeps {
+			held += n
+			return err
+		}
+		return errors.Join(err, s.results.add(-n))
 	})
 	if rerr := errors.Join(s.results.add(-held), s.tables.add(-int64(tasks)*taskTable)); rerr != nil {
 		s.log.Error("cannot give memory back", "error", rerr) // shrinking does not fail

@@ -111,7 +111,7 @@ func TestAnswersAreTheSameEverywhere(t *testing.T) {
 		"terasort":  {"records", "200000", "seed", "2"},
 		"wordcount": {"size", "3MB", "vocabulary", "50000", "exponent", "0.5", "seed", "2"},
 		"tasks":     {"tasks", "500", "metg", "false"},
-		"results":   {"tasks", "9", "result-size", "3000001", "seed", "2"},
+		"results":   {"tasks", "5", "result-size", "1200001", "seed", "2"},
 		"barrier":   {"rounds", "300", "seed", "2"},
 	}
 	for _, w := range workloads.All() {
