@@ -144,7 +144,7 @@ func (d *Dataset[T]) decodeRows(dst []T, value []byte) ([]T, error) {
 func (d *Dataset[T]) Collect(ctx context.Context) ([]T, error) {
 	parts := make([][]T, d.Partitions())
 	total := 0
-	err := d.CollectEach(ctx, func(part int, rows []T) error {
+	err := d.collectEach(ctx, true, func(part int, rows []T) error {
 		parts[part] = rows
 		total += len(rows)
 		return nil
@@ -162,9 +162,14 @@ func (d *Dataset[T]) Collect(ctx context.Context) ([]T, error) {
 // CollectEach is Collect for a caller that need not hold everything at once:
 // it hands over the records of each partition as its result comes in, on the
 // calling goroutine, in the order of completion. The records are the
-// caller's. An error from handle ends the job.
+// caller's; what it keeps of them is on no account of the session's. An error
+// from handle ends the job.
 func (d *Dataset[T]) CollectEach(ctx context.Context, handle func(part int, rows []T) error) error {
-	return d.op.s.runJob(ctx, job{op: d.op, action: action{kind: actionCollect}, name: "collect", keeps: true}, func(i int, value []byte) error {
+	return d.collectEach(ctx, false, handle)
+}
+
+func (d *Dataset[T]) collectEach(ctx context.Context, keeps bool, handle func(part int, rows []T) error) error {
+	return d.op.s.runJob(ctx, job{op: d.op, action: action{kind: actionCollect}, name: "collect", keeps: keeps}, func(i int, value []byte) error {
 		rows, err := d.decodeRows(nil, value)
 		if err != nil {
 			return err
