@@ -118,8 +118,9 @@ func TestSortOfMoreThanMemory(t *testing.T) {
 
 // TestSORT_006: two chained wide operations with next to no memory.
 func TestSORT_006_ChainedUnderTinyMemory(t *testing.T) {
-	// One worker and the least memory it may have.
-	r := start(t, engine.Config{Cores: 1, Memory: 48 * units.MiB, Conf: conf("unsafe.exceptionOnMemoryLeak", "true")})
+	// One worker, the least memory it may have, and room for the 11 MiB of
+	// results that the caller collects.
+	r := start(t, engine.Config{Cores: 1, Memory: 60 * units.MiB, Conf: conf("unsafe.exceptionOnMemoryLeak", "true")})
 	n, keys := 1_500_000, 700_000
 	d := keyed(r.Session, n, keys, 4)
 	sums := engine.ReduceByKey(d, add, engine.Partitions(3))
