@@ -71,48 +71,6 @@ func CoGroup[K, V, W any](left *Dataset[Pair[K, V]], right *Dataset[Pair[K, W]],
 		})
 }
 
-// Join pairs every value of a key on the left with every value of it on the
-// right. Neither side's values of one key need fit memory.
-func Join[K, V, W any](left *Dataset[Pair[K, V]], right *Dataset[Pair[K, W]], opts ...Option) *Dataset[Pair[K, Joined[V, W]]] {
-	o := options(left.op.s, opts)
-	l, r := newGroupSide(left, "join", o.partitions), newGroupSide(right, "join", o.partitions)
-	return newWide(left.op.s, "join", []*plan.ShuffleDep{l.dep, r.dep}, plan.Unordered, []mapWriter{l.write, r.write},
-		func(t *Task, part int, emit func([]Pair[K, Joined[V, W]]) error) error {
-			lg, err := l.read(t, part, "join left")
-			if err != nil {
-				return err
-			}
-			defer lg.Close()
-			rg, err := r.read(t, part, "join right")
-			if err != nil {
-				return err
-			}
-			defer rg.Close()
-			buf := takeBatch[Pair[K, Joined[V, W]]]()
-			defer buf.put()
-			return spill.Join(t.kernelEnv(), lg, rg, func(key K, left []V, right []W) error {
-				out := buf.rows[:0]
-				for i := range left {
-					for j := range right {
-						out = append(out, Pair[K, Joined[V, W]]{Key: key, Value: Joined[V, W]{left[i], right[j]}})
-						if len(out) < batchRows {
-							continue
-						}
-						if err := emit(out); err != nil {
-							return err
-						}
-						out = out[:0]
-					}
-				}
-				buf.rows = out
-				if len(out) == 0 {
-					return nil
-				}
-				return emit(out)
-			})
-		})
-}
-
 // groupSide is one input of a grouping operation.
 type groupSide[K, V any] struct {
 	dep    *plan.ShuffleDep

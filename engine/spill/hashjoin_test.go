@@ -1,0 +1,165 @@
+package spill
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/execbench/execbench/engine/units"
+)
+
+func numberPairs(n, distinct int, seed uint64) []pair[int64, int64] {
+	rng := rand.New(rand.NewPCG(seed, 3))
+	out := make([]pair[int64, int64], n)
+	for i := range out {
+		out[i] = kv(int64(rng.IntN(distinct)), int64(i)) // zero among them
+	}
+	return out
+}
+
+// model counts the matches of two sides and sums up their values.
+type matches struct{ n, left, right int64 }
+
+func modelJoin(ls, rs []pair[int64, int64]) map[int64]matches {
+	rights := map[int64][]int64{}
+	for _, p := range rs {
+		rights[p.Key] = append(rights[p.Key], p.Value)
+	}
+	out := map[int64]matches{}
+	for _, p := range ls {
+		for _, w := range rights[p.Key] {
+			m := out[p.Key]
+			out[p.Key] = matches{m.n + 1, m.left + p.Value, m.right + w}
+		}
+	}
+	return out
+}
+
+func same(a, b map[int64]matches) error {
+	if len(a) != len(b) {
+		return fmt.Errorf("%d keys, want %d", len(a), len(b))
+	}
+	for k, m := range a {
+		if m != b[k] {
+			return fmt.Errorf("key %d: %v, want %v", k, m, b[k])
+		}
+	}
+	return nil
+}
+
+// Where a table does it gives the matches of a model; where none does the
+// grouper is as it was, and Join gives them.
+func TestMatcherMatchesAModel(t *testing.T) {
+	for _, c := range []struct {
+		left, leftKeys, right, rightKeys int
+		share                            units.Bytes
+		table                            bool
+	}{
+		{0, 1, 100, 10, 64 * units.MiB, true},
+		{100, 10, 0, 1, 64 * units.MiB, true},
+		{1000, 300, 1000, 400, 64 * units.MiB, true},
+		{50_000, 30_000, 40_000, 30_000, 64 * units.MiB, true},
+		{1000, 100, 2000, 100, 64 * units.MiB, true},           // twenty rows a key
+		{100, 2, 20_000, 3, 64 * units.MiB, false},             // thousands of rows a key
+		{1, 1, 3000, 1, 64 * units.MiB, false},                 // all of the key zero
+		{50_000, 30_000, 90_000, 30_000, 3 * units.MiB, false}, // spilled
+		{20_000, 9000, 40_000, 9000, 4 * units.MiB, false},     // no room for the table
+		{20_000, 9000, 20_000, 1 << 40, 8 * units.MiB, true},   // sparse
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			ls, rs := numberPairs(c.left, c.leftKeys, 5), numberPairs(c.right, c.rightKeys, 6)
+			b := newBench(t, c.share)
+			g := newGrouper(t, b, rs)
+			m, err := g.Matcher()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if (m != nil) != c.table {
+				t.Fatalf("a table: %v, want %v", m != nil, c.table)
+			}
+			got := map[int64]matches{}
+			if m == nil {
+				err = Join(b.env, newGrouper(t, b, ls), g, func(key int64, l, r []int64) error {
+					for _, v := range l {
+						for _, w := range r {
+							s := got[key]
+							got[key] = matches{s.n + 1, s.left + v, s.right + w}
+						}
+					}
+					return nil
+				})
+			} else {
+				defer m.Close()
+				err = Match(m, ls, func(i int, w *int64) error {
+					s := got[ls[i].Key]
+					got[ls[i].Key] = matches{s.n + 1, s.left + ls[i].Value, s.right + *w}
+					return nil
+				})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := same(got, modelJoin(ls, rs)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestMatcherLeavesOthersAlone(t *testing.T) {
+	b := newBench(t, 64*units.MiB)
+	texts := newGrouper(t, b, textPairs(100, 10, 1))
+	if m, err := texts.Matcher(); m != nil || err != nil {
+		t.Errorf("a table of texts: %v", err)
+	}
+	stop := errors.New("stop")
+	g := newGrouper(t, b, numberPairs(100, 10, 1))
+	m, err := g.Matcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if err := Match(m, numberPairs(1, 10, 1), func(int, *int64) error { return stop }); err != stop {
+		t.Errorf("got %v", err)
+	}
+	b.env.Check = func() error { return stop }
+	g, err = NewGrouper(b.env, "grouper", mustKey[int64](t), mustCodec[pair[int64, int64]](t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.Close()
+	if err := g.Add(numberPairs(10, 10, 1)); err != stop {
+		t.Errorf("got %v", err)
+	}
+	if _, err := g.Matcher(); err != stop {
+		t.Errorf("an attempt that is to end built a table: %v", err)
+	}
+}
+
+func BenchmarkMatch(b *testing.B) {
+	const n = 1 << 20
+	ls, rs := numberPairs(n, n, 1), numberPairs(n, n, 2)
+	e := newBench(b, 512*units.MiB)
+	key, pairs := mustKey[int64](b), mustCodec[pair[int64, int64]](b)
+	b.ReportAllocs()
+	for b.Loop() {
+		g, err := NewGrouper(e.env, "grouper", key, pairs)
+		if err == nil {
+			err = g.Add(rs)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		m, err := g.Matcher()
+		if err != nil || m == nil {
+			b.Fatal("no table: ", err)
+		}
+		sum := int64(0)
+		if err := Match(m, ls, func(_ int, w *int64) error { sum += *w; return nil }); err != nil {
+			b.Fatal(err)
+		}
+		m.Close()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(2*n), "ns/row")
+}
