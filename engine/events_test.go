@@ -107,6 +107,11 @@ func TestLSN_004_OneEndForEachStart(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	// A job that fails does not wait for the attempts that it kills. A barrier
+	// stage as wide as the pool starts only when every worker is free.
+	if n, err := engine.Barrier(engine.Range(r.Session, 4, 4)).Count(t.Context()); err != nil || n != 4 {
+		t.Errorf("the last job counts %d, %v", n, err)
+	}
 	if err := engine.Idle(r.Session); err != nil {
 		t.Error(err)
 	}
