@@ -9,6 +9,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/workloads"
+	"github.com/execbench/execbench/workloads/internal/table"
 )
 
 // Workload is the groupby workload. Register it with workloads.Register.
@@ -77,7 +78,7 @@ var params = []workloads.Param{
 	{Name: "cached", Kind: workloads.Bool, Default: "false",
 		Doc: "parse the rows into memory first, and time the query alone"},
 	{Name: "partitions", Kind: workloads.Int, Default: "0", Min: "0", Max: "100000",
-		Doc: "tasks that merge groups; 0 means two for each core"},
+		Doc: "tasks that merge groups; 0 means one for every 2 MiB of input, but at least two for each core"},
 	{Name: "key-column", Kind: workloads.String, Default: "id",
 		Doc: "column to group by"},
 	{Name: "value-column", Kind: workloads.String, Default: "v",
@@ -134,9 +135,9 @@ func buildBy[K any](s *engine.Session, v workloads.Values, in workloads.Input, k
 	if err != nil {
 		return nil, err
 	}
-	parts := int(v.Int("partitions"))
-	if parts == 0 {
-		parts = 2 * s.Cores()
+	parts, err := table.Partitions(v, s.Cores(), in.Paths)
+	if err != nil {
+		return nil, err
 	}
 	groups := engine.AggregateByKey(rows, func() group { return group{} }, group.add, group.merge, engine.Partitions(parts))
 	if v.Bool("cached") {

@@ -9,6 +9,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/workloads"
+	"github.com/execbench/execbench/workloads/internal/table"
 )
 
 // Workload is the join workload. Register it with workloads.Register.
@@ -79,7 +80,7 @@ var params = []workloads.Param{
 	{Name: "cached", Kind: workloads.Bool, Default: "false",
 		Doc: "parse both tables into memory first, and time the query alone"},
 	{Name: "partitions", Kind: workloads.Int, Default: "0", Min: "0", Max: "100000",
-		Doc: "tasks that match rows; 0 means two for each core"},
+		Doc: "tasks that match rows; 0 means one for every 2 MiB of input, but at least two for each core"},
 	{Name: "key-column", Kind: workloads.String, Default: "k",
 		Doc: "column to join by, in both tables"},
 	{Name: "left-column", Kind: workloads.String, Default: "v",
@@ -127,9 +128,9 @@ func build(s *engine.Session, v workloads.Values, in workloads.Input) (any, erro
 		left.Persist(block.MemoryAndDisk)
 		right.Persist(block.MemoryAndDisk)
 	}
-	parts := int(v.Int("partitions"))
-	if parts == 0 {
-		parts = 2 * s.Cores()
+	parts, err := table.Partitions(v, s.Cores(), []string{a, b})
+	if err != nil {
+		return nil, err
 	}
 	joined := engine.Join(left, right, engine.Partitions(parts))
 	matches := engine.AggregatePartitions(joined, func() totals { return totals{} }, func(t totals, m engine.Pair[int64, engine.Joined[int64, int64]]) totals {
