@@ -167,7 +167,6 @@ func (t *try) beginRun() {
 	t.began = true
 	t.cpuRun, _ = threadCPU()
 	t.st.RunStart = t.w.e.cfg.Now()
-	t.st.RunEnd, t.st.EncodeEnd = t.st.RunStart, t.st.RunStart
 	t.c.Timer.Start(t.w.e.cfg.Now, t.st.RunStart)
 	t.labelRun()
 }
@@ -212,7 +211,6 @@ func (t *try) endRun() {
 	t.stopped = true
 	c, e := t.c, t.w.e
 	t.st.RunEnd = e.cfg.Now()
-	t.st.EncodeEnd = t.st.RunEnd
 	c.Timer.Stop(t.st.RunEnd, &c.Metrics)
 	t.labelEncode()
 	cpu, ok := threadCPU()
@@ -236,7 +234,8 @@ func (t *try) endRun() {
 // lie outside the stamps, and one thread cannot use more.
 func cpuWithin(cpu, wall int64) int64 { return max(0, min(cpu, wall)) }
 
-// succeed encodes the value and reports FINISHED.
+// succeed encodes the value, sends the result on its route and reports
+// FINISHED.
 func (t *try) succeed(encode Encode) {
 	w, c, e := t.w, t.c, t.w.e
 	if f := c.fetch.Load(); f != nil {
@@ -248,7 +247,6 @@ func (t *try) succeed(encode Encode) {
 	msg = task.BeginResult(msg)
 	value := len(msg)
 	msg, err := c.encode(encode, msg)
-	t.st.EncodeEnd = e.cfg.Now()
 	if err == nil && len(msg) < value {
 		err = &encodeError{errors.New("the encoder cut off what it was to append to")}
 	}
@@ -256,12 +254,9 @@ func (t *try) succeed(encode Encode) {
 		t.fail(err, false)
 		return
 	}
-	c.Metrics[task.ResultSerializationTime] = t.st.EncodeEnd - t.st.RunEnd
-	c.Metrics[task.ResultSerializationCPUTime] = t.st.EncodeEnd - t.st.RunEnd
-	large := len(msg)-value > cpuApart
-	if large {
+	if len(msg)-value > cpuApart {
 		if cpu, ok := threadCPU(); ok {
-			c.Metrics[task.ResultSerializationCPUTime] = cpuWithin(cpu-t.cpuRun, t.st.EncodeEnd-t.st.RunEnd)
+			c.Metrics[task.ResultSerializationCPUTime] = max(1, cpu-t.cpuRun) // 0 says that it is not clocked apart
 		}
 	}
 	if err := t.giveBack(true); err != nil {
@@ -277,31 +272,53 @@ func (t *try) succeed(encode Encode) {
 	w.msg = msg
 	w.status.Size = int64(len(msg) - mark)
 	w.status.Route = e.cfg.Limits.Route(w.status.Size)
-	if large { // its checksum took time, too
-		t.st.EncodeEnd = e.cfg.Now()
-	}
-	w.status.Stamps = t.st
 	switch w.status.Route {
 	case task.RouteDirect:
-		w.msg = task.EndStatus(msg, 0, &w.status)
 	case task.RouteIndirect:
 		b := block.TaskResult(c.Task)
-		if err := e.deps.Store.PutBytes(b, block.MemoryAndDiskSer, msg[mark:]); err != nil {
+		if err := t.store(b, msg, mark); err != nil {
 			t.fail(fmt.Errorf("cannot store the result of %d bytes: %w", w.status.Size, err), false)
 			return
 		}
 		w.status.Block = string(b)
-		// Storing belongs to encoding. The result itself is closed and cannot
-		// tell of it; the stamps do.
-		t.st.EncodeEnd = e.cfg.Now()
-		w.status.Stamps = t.st
-		w.msg = task.AppendStatus(msg[:0], &w.status)
 	default:
 		e.log.Warn("result is dropped: it is above the limit", "attempt", c.TaskAttempt.String(),
 			"bytes", w.status.Size, "limit", int64(e.cfg.Limits.MaxResult))
+	}
+	t.endEncode()
+	if w.status.Route == task.RouteDirect {
+		w.msg = task.EndStatus(msg, 0, &w.status)
+	} else {
 		w.msg = task.AppendStatus(msg[:0], &w.status)
 	}
 	t.finish()
+}
+
+// store puts the result in msg[from:] into a block. The attempt's account is
+// closed by now, so what the message holds meanwhile is reserved here.
+func (t *try) store(b block.ID, msg []byte, from int) error {
+	held, err := t.w.e.deps.Memory.Reserve("results to store", int64(cap(msg)))
+	if err != nil {
+		return err
+	}
+	defer held.Release()
+	return t.w.e.deps.Store.PutBytes(b, block.MemoryAndDiskSer, msg[from:])
+}
+
+// endEncode ends encode, which is all that follows run: encoding the value,
+// giving back memory and blocks, closing the result and storing it, closing
+// the attempt's context. What is left is the message's head.
+func (t *try) endEncode() {
+	c := t.c
+	c.mu.Lock()
+	c.mu.over = true
+	cancel := c.mu.cancel
+	c.mu.Unlock()
+	if cancel != nil {
+		cancel(errEnded)
+	}
+	t.st.EncodeEnd = t.w.e.cfg.Now()
+	t.w.status.Stamps = t.st
 }
 
 func (c *Context) encode(encode Encode, dst []byte) (out []byte, err error) {
@@ -383,22 +400,16 @@ func (t *try) report(err error, fatal bool) {
 		failure.Accums = accums
 	}
 	w.failure = task.AppendFailure(w.failure[:0], &failure)
-	w.status = task.Status{Task: c.launched, Executor: e.cfg.ID, State: state, Worker: w.n, Stamps: t.st, Result: w.failure}
+	w.status = task.Status{Task: c.launched, Executor: e.cfg.ID, State: state, Worker: w.n, Result: w.failure}
+	t.endEncode()
 	w.msg = task.AppendStatus(w.msg[:0], &w.status)
 	t.finish()
 }
 
 // finish ends the attempt: the stamp End is the last thing to be set.
 func (t *try) finish() {
-	w, c := t.w, t.c
+	w := t.w
 	t.reported = true
-	c.mu.Lock()
-	c.mu.over = true
-	cancel := c.mu.cancel
-	c.mu.Unlock()
-	if cancel != nil {
-		cancel(errEnded)
-	}
 	t.unlabel()
 	t.st.End = w.e.cfg.Now()
 	w.status.Stamps.End = t.st.End

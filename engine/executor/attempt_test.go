@@ -59,75 +59,137 @@ func TestPropertiesWhileDecoding(t *testing.T) {
 }
 
 // The breakdown under a fake clock: a delay put into one phase lengthens that
-// part and no other.
+// part and no other. The delays are in everything that an attempt calls
+// outside the package, the body and the listeners of others included, so that
+// nothing but the making of its last message is other.
 func TestDelayLengthensItsPartAlone(t *testing.T) {
 	const d = time.Hour
-	type figures map[task.Metric]time.Duration
 	clock := new(fakeClock)
-	var decode, compute, inPart, encode, put, complete time.Duration
+	at := "" // the phase that takes d
+	delay := func(phase string) {
+		if phase == at {
+			clock.advance(d)
+		}
+	}
 	var part task.Part
 	h := start(t, 1, func(h *harness, c *executor.Config, deps *executor.Deps) {
 		h.clock = clock
 		c.Limits = result.Limits{MaxDirect: 64}
-		h.decode = func(*executor.Context, []byte) error { clock.advance(decode); return nil }
-		h.store.onPut = func() error { clock.advance(put); return nil }
+		c.Labels = func() bool { delay("labels"); return true }
+		deps.FS = tardyFS{fsys.OS, delay}
+		h.decode = func(*executor.Context, []byte) error { delay("decode"); return nil }
+		h.store.onGet = func() { delay("binary") }
+		h.store.onPut = func() error { delay("store"); return nil }
+		h.store.onFree = func(id.Task) { delay("pins") }
 	})
-	run := func(t *testing.T) outcome {
-		o := h.run(func(c *executor.Context) (executor.Encode, error) {
-			c.OnComplete(func(*executor.Context) error { clock.advance(complete); return nil })
-			clock.advance(compute)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary, fetched := id.Broadcast(100), int64(0)
+	run := func(size int, fails error) outcome {
+		binary++
+		fetched++
+		h.store.mu.Lock()
+		h.store.blocks[block.Broadcast(binary)] = []byte("binary")
+		h.store.mu.Unlock()
+		return h.run(func(c *executor.Context) (executor.Encode, error) {
+			c.OnComplete(func(*executor.Context) error { delay("completion"); return nil })
+			c.OnFailure(func(*executor.Context, error) error { delay("failure"); return nil })
+			c.Accumulator(1, "", true, func() executor.Accumulator { return slowSum{delay} })
+			c.Context() // has an end, too
+			delay("compute")
 			prev := c.Timer.Switch(part)
-			clock.advance(inPart)
+			delay("part")
 			c.Timer.Switch(prev)
 			return func(dst []byte) ([]byte, error) {
-				clock.advance(encode)
-				return append(dst, make([]byte, 100)...), nil
-			}, nil
+				delay("encode")
+				return append(dst, make([]byte, size)...), nil
+			}, fails
+		}, func(d *task.Description) {
+			d.Binary = binary
+			d.Files = []task.File{{Name: "file", Source: file, Timestamp: fetched}}
 		})
-		if o.Route != task.RouteIndirect {
-			t.Fatalf("route %v", o.Route)
-		}
-		decode, compute, inPart, encode, put, complete, part = 0, 0, 0, 0, 0, 0, 0
-		return o
 	}
-	// The stamps tell of storing as part of encode, which the result, closed
-	// before, cannot.
-	check := func(name string, want figures, stored time.Duration, set func()) {
-		t.Run(name, func(t *testing.T) {
-			set()
-			o := run(t)
-			m, s := o.result.Metrics, o.Stamps
-			got := figures{}
-			for _, k := range []task.Metric{task.ExecutorDeserializeTime, task.ExecutorRunTime, task.ResultSerializationTime,
-				task.ComputeTime, task.InputReadTime, task.ShuffleFetchWaitTime, task.ShuffleWriteTime, task.SpillTime, task.OutputWriteTime, task.FileFetchTime} {
-				if m[k] != 0 {
-					got[k] = time.Duration(m[k])
+	type parts struct{ decode, run, encode time.Duration }
+	check := func(t *testing.T, phase string, size int, fails error, want parts) (metrics task.Metrics) {
+		t.Helper()
+		at = phase
+		o := run(size, fails)
+		at = ""
+		s := o.Stamps
+		got := parts{time.Duration(s.RunStart - s.Start), time.Duration(s.RunEnd - s.RunStart), time.Duration(s.EncodeEnd - s.RunEnd)}
+		if got != want || s.End != s.EncodeEnd {
+			t.Errorf("%+v and %v of other, want %+v", got, time.Duration(s.End-s.EncodeEnd), want)
+		}
+		if fails != nil {
+			if o.State != task.Failed || time.Duration(o.failure.Metrics[task.ExecutorRunTime]) != want.run {
+				t.Errorf("%v, metrics %v", o.State, o.failure.Metrics)
+			}
+			return o.failure.Metrics
+		}
+		m := o.result.Metrics
+		if o.State != task.Finished || time.Duration(m[task.ExecutorDeserializeTime]) != want.decode || time.Duration(m[task.ExecutorRunTime]) != want.run || m[task.ResultSerializationTime] != 0 {
+			t.Errorf("%v, metrics %v", o.State, m)
+		}
+		if m[task.ExecutorCPUTime] > m[task.ExecutorRunTime] {
+			t.Errorf("more CPU (%d) than wall time (%d)", m[task.ExecutorCPUTime], m[task.ExecutorRunTime])
+		}
+		return m
+	}
+	inside := func(t *testing.T, m task.Metrics, want task.Metric, took time.Duration) {
+		t.Helper()
+		for p := range task.PartCount {
+			if got := time.Duration(m[p.Metric()]); p.Metric() == want && got != took || p.Metric() != want && got != 0 {
+				t.Errorf("%v is %v", p.Metric(), got)
+			}
+		}
+	}
+	for _, route := range []struct {
+		name  string
+		size  int
+		fails error
+	}{{"direct", 1, nil}, {"stored", 100, nil}, {"failed", 1, errors.New("on purpose")}} {
+		t.Run(route.name, func(t *testing.T) {
+			for phase, want := range map[string]parts{
+				"none": {}, "labels": {decode: d}, "file": {decode: d}, "binary": {decode: d}, "decode": {decode: d},
+				"compute": {run: d}, "completion": {run: d}, "failure": {run: d},
+				"encode": {encode: d}, "pins": {encode: d}, "accumulator": {encode: d}, "store": {encode: d},
+			} {
+				if route.fails == nil && phase == "failure" || route.fails != nil && phase == "encode" || route.name != "stored" && phase == "store" {
+					want = parts{} // it has no such phase
+				}
+				t.Run(phase, func(t *testing.T) {
+					m := check(t, phase, route.size, route.fails, want)
+					if route.fails == nil {
+						inside(t, m, task.ComputeTime, want.run)
+					}
+				})
+			}
+			for p := task.PartCompute + 1; p < task.PartCount; p++ {
+				part = p
+				m := check(t, "part", route.size, route.fails, parts{run: d})
+				if route.fails == nil {
+					inside(t, m, p.Metric(), d)
 				}
 			}
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("parts %v, want %v", got, want)
-			}
-			if s.End != s.EncodeEnd {
-				t.Errorf("other is %v", time.Duration(s.End-s.EncodeEnd))
-			}
-			if m[task.ExecutorDeserializeTime] != s.RunStart-s.Start || m[task.ExecutorRunTime] != s.RunEnd-s.RunStart || m[task.ResultSerializationTime]+int64(stored) != s.EncodeEnd-s.RunEnd {
-				t.Errorf("stamps %+v disagree with metrics %v and %v for storing", s, got, stored)
-			}
-			if m[task.ExecutorCPUTime] > m[task.ExecutorRunTime] {
-				t.Errorf("more CPU (%d) than wall time (%d)", m[task.ExecutorCPUTime], m[task.ExecutorRunTime])
-			}
+			part = task.PartCompute
 		})
 	}
-	check("none", figures{}, 0, func() {})
-	check("decode", figures{task.ExecutorDeserializeTime: d}, 0, func() { decode = d })
-	check("compute", figures{task.ExecutorRunTime: d, task.ComputeTime: d}, 0, func() { compute = d })
-	check("listener", figures{task.ExecutorRunTime: d, task.ComputeTime: d}, 0, func() { complete = d })
-	check("encode", figures{task.ResultSerializationTime: d}, 0, func() { encode = d })
-	check("store", figures{}, d, func() { put = d })
-	for p := task.PartCompute + 1; p < task.PartCount; p++ {
-		check(p.Metric().String(), figures{task.ExecutorRunTime: d, p.Metric(): d}, 0, func() { part, inPart = p, d })
-	}
 }
+
+// slowSum is an accumulator whose encoding takes its time.
+type slowSum struct{ delay func(phase string) }
+
+func (s slowSum) AppendValue(dst []byte) []byte { s.delay("accumulator"); return append(dst, '1') }
+
+// tardyFS takes its time to open a file.
+type tardyFS struct {
+	fsys.FS
+	delay func(phase string)
+}
+
+func (s tardyFS) Open(name string) (fsys.File, error) { s.delay("file"); return s.FS.Open(name) }
 
 // EXE-010
 func TestDamagedDescriptionFailsItsAttempt(t *testing.T) {

@@ -27,6 +27,7 @@ type fakeStore struct {
 	blocks map[block.ID][]byte
 	levels map[block.ID]block.Level
 	pins   map[id.Task]int
+	onGet  func()
 	onPut  func() error
 	onFree func(t id.Task)
 }
@@ -45,6 +46,9 @@ func (s *fakeStore) PutBytes(b block.ID, level block.Level, data []byte) error {
 }
 
 func (s *fakeStore) GetBytes(b block.ID) ([]byte, func(), error) {
+	if s.onGet != nil {
+		s.onGet()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	data, ok := s.blocks[b]

@@ -143,8 +143,13 @@ func (c *Core) emitTaskEnd(a *attempt, e ending, merge bool) {
 	switch {
 	case e.result != nil:
 		end.Metrics, end.HasMetrics, accums = e.result.Metrics, true, e.result.Accums
-		// A result cannot tell what storing it took: it was closed before.
-		end.Metrics[task.ResultSerializationTime] = a.stamps.EncodeEnd - a.stamps.RunEnd
+		// A result is closed before encode ends, so the stamps tell how long
+		// it took, and its CPU time where that was not read apart.
+		encode := a.stamps.EncodeEnd - a.stamps.RunEnd
+		end.Metrics[task.ResultSerializationTime] = encode
+		if cpu := &end.Metrics[task.ResultSerializationCPUTime]; *cpu == 0 || *cpu > encode {
+			*cpu = encode
+		}
 	case e.failure != nil && e.failure.Metrics != (task.Metrics{}):
 		end.Metrics, end.HasMetrics, accums = e.failure.Metrics, true, e.failure.Accums
 	default:

@@ -11,9 +11,9 @@ const (
 	ExecutorDeserializeCPUTime
 	ExecutorRunTime
 	ExecutorCPUTime
-	ResultSerializationTime
-	ResultSerializationCPUTime
-	JVMGCTime // collector time of the whole process during the attempt
+	ResultSerializationTime    // set by the driver, from the stamps
+	ResultSerializationCPUTime // 0 on its way to the driver: not read apart, the wall time stands for it
+	JVMGCTime                  // collector time of the whole process during the attempt
 	ResultSize
 	MemoryBytesSpilled
 	DiskBytesSpilled

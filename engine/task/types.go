@@ -98,7 +98,10 @@ func (s State) Terminal() bool { return s >= Finished }
 //
 //	Start ─decode─► RunStart ─run─► RunEnd ─encode─► EncodeEnd ─other─► End
 //
-// decode + run + encode + other = End − Start, with nothing left over.
+// decode + run + encode + other = End − Start, with nothing left over. Encode
+// is all that follows run: the value is encoded, memory and blocks are given
+// back, the result is closed and, if it goes that way, stored. Other is making
+// the head of the message that reports the end, whatever the result's size.
 type Stamps struct {
 	Start, RunStart, RunEnd, EncodeEnd, End int64
 }

@@ -9,17 +9,21 @@ import (
 
 // A status in bytes:
 //
-//	tag │ state │ route │ 0 │ worker │ task │ Start RunStart RunEnd EncodeEnd │ size │
-//	executor │ block │ result … │ body's crc32c │ End │ crc32c of the two before
+//	head = tag │ state │ route │ 0 │ worker │ task │ Start RunStart RunEnd EncodeEnd │ size │
+//	       length of head │ executor │ block
+//	head │ result … │ head's crc32c │ End │ crc32c of the two before
 //
-// The stamp End stands behind the body, so that setting it is the very last
-// act before sending and costs a checksum over twelve bytes. Everything up to
-// size has a fixed place, so that a result can be encoded directly into its
-// message (BeginStatus … EndStatus).
+// A result and a failure have a checksum of their own, so the message's is
+// over its head alone: no byte of a result is summed up twice. The stamp End
+// stands behind it all, so that setting it is the very last act before sending
+// and costs a checksum over twelve bytes. Everything up to the length has a
+// fixed place, so that a result can be encoded directly into its message
+// (BeginStatus … EndStatus).
 
 const (
-	statusFixed = 1 + 1 + 1 + 1 + 4 + 8 + 4*8 + 8
-	statusTail  = sumBytes + 8 + sumBytes
+	statusHeadLen = 1 + 1 + 1 + 1 + 4 + 8 + 4*8 + 8 // where the length of the head is
+	statusFixed   = statusHeadLen + 4
+	statusTail    = sumBytes + 8 + sumBytes
 )
 
 // AppendStatus appends s with a copy of s.Result.
@@ -33,14 +37,18 @@ func AppendStatus(dst []byte, s *Status) []byte {
 // are final. The caller appends the encoded Result or Failure, then calls
 // EndStatus with the length that dst had before BeginStatus.
 func BeginStatus(dst []byte, s *Status) []byte {
+	start := len(dst)
 	var fixed [statusFixed]byte
 	dst = append(dst, fixed[:]...)
 	dst = appendString(dst, string(s.Executor))
-	return appendString(dst, s.Block)
+	dst = appendString(dst, s.Block)
+	binary.LittleEndian.PutUint32(dst[start+statusHeadLen:], uint32(len(dst)-start))
+	return dst
 }
 
 // EndStatus completes the message that began at dst[start], with the fields
-// of s other than Executor, Block and Result.
+// of s other than Executor, Block and Result. What it costs does not depend
+// on the length of the result.
 func EndStatus(dst []byte, start int, s *Status) []byte {
 	f := dst[start : start+statusFixed]
 	f[0], f[1], f[2], f[3] = tagStatus, byte(s.State), byte(s.Route), 0
@@ -51,8 +59,9 @@ func EndStatus(dst []byte, start int, s *Status) []byte {
 	binary.LittleEndian.PutUint64(f[32:], uint64(s.Stamps.RunEnd))
 	binary.LittleEndian.PutUint64(f[40:], uint64(s.Stamps.EncodeEnd))
 	binary.LittleEndian.PutUint64(f[48:], uint64(s.Size))
-	dst = appendSum(dst, start)
-	tail := len(dst) - sumBytes
+	head := dst[start : start+int(binary.LittleEndian.Uint32(f[statusHeadLen:]))]
+	tail := len(dst)
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(head, castagnoli))
 	dst = binary.LittleEndian.AppendUint64(dst, uint64(s.Stamps.End))
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[tail:], castagnoli))
 }
@@ -65,8 +74,9 @@ func PatchEnd(msg []byte, end int64) {
 }
 
 // DecodeStatus decodes b into s, whose former content is lost; s.Result is a
-// view into b. With an s that is used again it does not allocate, but for a
-// Block. Errors wrap ErrCorrupt and leave s undefined.
+// view into b, which DecodeResult or DecodeFailure checks. With an s that is
+// used again it does not allocate, but for a Block. Errors wrap ErrCorrupt and
+// leave s undefined.
 func DecodeStatus(b []byte, s *Status) error {
 	if len(b) < statusFixed+statusTail {
 		return corrupt("status", len(b), "too short")
@@ -75,7 +85,9 @@ func DecodeStatus(b []byte, s *Status) error {
 		return corrupt("status", len(b), "starts like another kind of message")
 	}
 	body, tail := b[:len(b)-statusTail], b[len(b)-statusTail:]
-	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(tail) ||
+	n := binary.LittleEndian.Uint32(body[statusHeadLen:])
+	if n < statusFixed || uint64(n) > uint64(len(body)) ||
+		crc32.Checksum(body[:n], castagnoli) != binary.LittleEndian.Uint32(tail) ||
 		crc32.Checksum(tail[:sumBytes+8], castagnoli) != binary.LittleEndian.Uint32(tail[sumBytes+8:]) {
 		return corrupt("status", len(b), "checksum differs")
 	}
@@ -90,14 +102,14 @@ func DecodeStatus(b []byte, s *Status) error {
 		End:       int64(binary.LittleEndian.Uint64(tail[sumBytes:])),
 	}
 	s.Size = int64(binary.LittleEndian.Uint64(body[48:]))
-	r := wireReader{b: body[statusFixed:]}
+	r := wireReader{b: body[statusFixed:n]}
 	s.Executor = id.Executor(r.keep(string(s.Executor)))
 	s.Block = r.keep(s.Block)
-	s.Result = r.b
+	s.Result = body[n:]
 	if len(s.Result) == 0 {
 		s.Result = nil
 	}
-	if r.bad || s.State > Lost || s.Route > RouteDropped {
+	if !r.done() || s.State > Lost || s.Route > RouteDropped {
 		return corrupt("status", len(b), "malformed")
 	}
 	return nil

@@ -1,8 +1,11 @@
 package task_test
 
 import (
+	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"maps"
 	"reflect"
@@ -99,8 +102,19 @@ func TestRoundTrip(t *testing.T) {
 		roundTrip(t, task.Description{}, task.AppendDescription, task.DecodeDescription)
 	})
 	t.Run("status", func(t *testing.T) {
-		roundTrip(t, sampleStatus(), task.AppendStatus, task.DecodeStatus)
+		s, r, f := sampleStatus(), sampleResult(), sampleFailure()
 		roundTrip(t, task.Status{Executor: "7", State: task.Running}, task.AppendStatus, task.DecodeStatus)
+		s.Result = nil
+		roundTrip(t, s, task.AppendStatus, task.DecodeStatus)
+		// What a message carries has a checksum of its own.
+		s.Result = task.AppendResult(nil, &r)
+		roundTrip(t, s, task.AppendStatus, func(b []byte, s *task.Status) error {
+			return cmp.Or(task.DecodeStatus(b, s), task.DecodeResult(s.Result, new(task.Result)))
+		})
+		s.Result = task.AppendFailure(nil, &f)
+		roundTrip(t, s, task.AppendStatus, func(b []byte, s *task.Status) error {
+			return cmp.Or(task.DecodeStatus(b, s), task.DecodeFailure(s.Result, new(task.Failure)))
+		})
 	})
 	t.Run("result", func(t *testing.T) {
 		roundTrip(t, sampleResult(), task.AppendResult, task.DecodeResult)
@@ -155,6 +169,24 @@ func TestStatusBuiltInPlaceEqualsAppended(t *testing.T) {
 	got = task.EndStatus(got, len("prefix"), &s)
 	if string(got[len("prefix"):]) != string(want) {
 		t.Fatalf("in place:\n%x\nappended:\n%x", got[len("prefix"):], want)
+	}
+}
+
+// Ending a message does not read the result in it: whatever its bytes are, the
+// head and the tail are the same.
+func TestEndOfAStatusDoesNotReadItsResult(t *testing.T) {
+	s := sampleStatus()
+	ended := func(fill byte) (head, tail []byte) {
+		b := task.BeginStatus(nil, &s)
+		n := len(b)
+		b = append(b, bytes.Repeat([]byte{fill}, 1000)...)
+		b = task.EndStatus(b, 0, &s)
+		return b[:n], b[n+1000:]
+	}
+	head, tail := ended(1)
+	head2, tail2 := ended(2)
+	if !bytes.Equal(head, head2) || !bytes.Equal(tail, tail2) || len(tail) == 0 {
+		t.Errorf("head %x and %x, tail %x and %x", head, head2, tail, tail2)
 	}
 }
 
@@ -216,6 +248,10 @@ func TestHotDecodersDoNotAllocate(t *testing.T) {
 	}
 }
 
+// statusHead is the part of a status message that has a fixed place; the
+// length of its whole head is at the end of it.
+const statusHead = 60
+
 // reseal makes the checksums of hostile bytes right, so that what lies behind
 // them is reached too.
 func reseal(b []byte, status bool) []byte {
@@ -226,7 +262,10 @@ func reseal(b []byte, status bool) []byte {
 	}
 	if status {
 		body, tail := b[:len(b)-16], b[len(b)-16:]
-		binary.LittleEndian.PutUint32(tail, crc32.Checksum(body, table))
+		if len(body) >= statusHead {
+			n := min(int(binary.LittleEndian.Uint32(body[statusHead-4:])), len(body))
+			binary.LittleEndian.PutUint32(tail, crc32.Checksum(body[:n], table))
+		}
 		binary.LittleEndian.PutUint32(tail[12:], crc32.Checksum(tail[:12], table))
 		return b
 	}
@@ -311,6 +350,15 @@ func BenchmarkWire(b *testing.B) {
 			}
 		}
 	})
+	for _, size := range []int{8, 64 << 10, 1 << 20} {
+		b.Run(fmt.Sprintf("end=status/result=%d", size), func(b *testing.B) {
+			b.ReportAllocs()
+			begun := append(task.BeginStatus(nil, &s), make([]byte, size, size+100)...)
+			for b.Loop() {
+				task.EndStatus(begun, 0, &s)
+			}
+		})
+	}
 	b.Run("append=result", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
