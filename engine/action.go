@@ -85,14 +85,17 @@ func (d *Dataset[T]) result(t *Task, part int, a action) (encodeFunc, error) {
 }
 
 // collectPart encodes up to limit records (-1: all). Records are encoded as
-// they come, since a batch is valid only during its call; the buffer is
-// reserved from the attempt's memory as it grows.
+// they come, since a batch is valid only during its call.
 func (d *Dataset[T]) collectPart(t *Task, part int, limit int64) (encodeFunc, error) {
 	c, err := d.codec()
 	if err != nil {
 		return nil, err
 	}
-	buf := newTaskBuffer(t, "result")
+	fail := func(err error) error { return fmt.Errorf("cannot collect partition %d: %w", part, err) }
+	buf, err := newResultBuffer(t)
+	if err != nil {
+		return nil, fail(err)
+	}
 	var rows int64
 	err = d.each(t, part, func(b []T) error {
 		if limit >= 0 && rows+int64(len(b)) > limit {
@@ -100,8 +103,8 @@ func (d *Dataset[T]) collectPart(t *Task, part int, limit int64) (encodeFunc, er
 		}
 		if len(b) > 0 {
 			rows += int64(len(b))
-			if err := buf.grow(func(dst []byte) []byte { return c.Append(dst, b) }); err != nil {
-				return fmt.Errorf("cannot collect partition %d: %w", part, err)
+			if err := appendRows(buf, c, b); err != nil {
+				return fail(err)
 			}
 		}
 		if limit >= 0 && rows >= limit {
@@ -109,14 +112,13 @@ func (d *Dataset[T]) collectPart(t *Task, part int, limit int64) (encodeFunc, er
 		}
 		return nil
 	})
-	if err != nil && !stopped(err) {
+	if err == nil || stopped(err) {
+		err = buf.room(resultTail)
+	}
+	if err != nil {
 		return nil, err
 	}
-	return func(dst []byte) ([]byte, error) {
-		defer buf.close()
-		dst = binary.AppendUvarint(dst, uint64(rows))
-		return append(dst, buf.b...), nil
-	}, nil
+	return func(dst []byte) ([]byte, error) { return buf.result(dst, rows), nil }, nil
 }
 
 // decodeRows reads what collectPart encoded, appending to dst. The records

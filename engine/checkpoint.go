@@ -175,12 +175,16 @@ func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) 
 			err = io.ErrUnexpectedEOF
 		}
 		if err == nil {
-			err = buf.grow(func(dst []byte) []byte { return append(dst[:0], make([]byte, n)...) })
+			buf.b = buf.b[:0]
+			err = buf.room(int(n))
 		}
 		if err == nil {
-			_, err = f.ReadAt(buf.b[:n], at+12)
+			buf.b = buf.b[:n]
 		}
-		if err == nil && crc32.Checksum(buf.b[:n], castagnoli) != binary.LittleEndian.Uint32(head[8:]) {
+		if err == nil {
+			_, err = f.ReadAt(buf.b, at+12)
+		}
+		if err == nil && crc32.Checksum(buf.b, castagnoli) != binary.LittleEndian.Uint32(head[8:]) {
 			err = errors.New("checksum differs")
 		}
 		t.Timer.Switch(prev)
@@ -188,7 +192,7 @@ func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) 
 			return bad(fmt.Errorf("at byte %d: %w", at, err))
 		}
 		k := int(binary.LittleEndian.Uint32(head[0:]))
-		if rows.rows, _, err = c.Decode(rows.rows[:0], buf.b[:n], k); err != nil {
+		if rows.rows, _, err = c.Decode(rows.rows[:0], buf.b, k); err != nil {
 			return bad(err)
 		}
 		at += 12 + n

@@ -128,7 +128,7 @@ func (g *gathered[V]) gather(v *spill.Values[V]) ([]V, error) {
 			return nil, err
 		}
 		n += len(batch)
-		if err := g.buf.grow(func(dst []byte) []byte { return g.codec.Append(dst, batch) }); err != nil {
+		if err := appendRows(g.buf, g.codec, batch); err != nil {
 			return nil, err
 		}
 	}

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/scheduler"
 	"github.com/execbench/execbench/engine/task"
@@ -154,23 +156,33 @@ type TaskError = scheduler.TaskError
 // JobError is the end of a job.
 type JobError = scheduler.JobError
 
-// userError makes what the scheduler says fit for errors.As: a panic in user
-// code is a *PanicError.
+// userError makes what the scheduler says fit for errors.As and errors.Is: a
+// panic in user code is a *PanicError, a refusal of memory is ErrNoMemory. In
+// the message of an attempt both are but text.
 func userError(err error) error {
 	var f *task.Failure
-	if errors.As(err, &f) && f.Kind == task.ExceptionFailure && f.Class == "panic" {
-		return &jobPanic{err, &PanicError{Value: f.Message, Stack: f.Stack}}
+	if !errors.As(err, &f) || f.Kind != task.ExceptionFailure {
+		return err
+	}
+	switch f.Class {
+	case "panic":
+		return &jobCause{err, &PanicError{Value: f.Message, Stack: f.Stack}}
+	case noMemoryClass:
+		return &jobCause{err, ErrNoMemory}
 	}
 	return err
 }
 
-// jobPanic is a job's error that also is the panic that caused it.
-type jobPanic struct {
+// noMemoryClass is what a refusal of memory is called in an attempt's message.
+var noMemoryClass = reflect.TypeFor[*memory.NoMemoryError]().String()
+
+// jobCause is a job's error that also is what caused it.
+type jobCause struct {
 	error
-	panic *PanicError
+	cause error
 }
 
-func (e *jobPanic) Unwrap() []error { return []error{e.error, e.panic} }
+func (e *jobCause) Unwrap() []error { return []error{e.error, e.cause} }
 
 // asFetchFailure finds a fetch failure in an error, however wrapped.
 func asFetchFailure(err error) *task.Failure {

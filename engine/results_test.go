@@ -1,13 +1,17 @@
 package engine_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
 )
 
 // ends records how attempts ended.
@@ -92,6 +96,81 @@ func TestRoutes(t *testing.T) {
 		n, err := engine.Repartition(engine.Range(s, 100_000, 8), 100).Count(t.Context())
 		check(t, err, n, 100_000)
 	})
+}
+
+// weighed is a type whose codec looks, whenever rows are encoded, whether there
+// is room for them and whether somebody has reserved it.
+type weighed struct{ bytes int }
+
+type weighedCodec struct{}
+
+// weighing is told of every encoding: the room, what of it is needed.
+var weighing atomic.Pointer[func(capacity, need int)]
+
+func init() { codec.Register[weighed](weighedCodec{}) }
+
+func (weighedCodec) Name() string { return "weighed" }
+func (weighedCodec) Fixed() int   { return -1 }
+
+func (weighedCodec) Size(rows []weighed) (n int) {
+	for _, w := range rows {
+		n += 8 + w.bytes
+	}
+	return n
+}
+
+func (weighedCodec) RowLen(src []byte) int { return 8 + int(binary.LittleEndian.Uint64(src)) }
+
+func (c weighedCodec) Append(dst []byte, rows []weighed) []byte {
+	if f := weighing.Load(); f != nil {
+		(*f)(cap(dst), len(dst)+c.Size(rows))
+	}
+	for _, w := range rows {
+		dst = append(binary.LittleEndian.AppendUint64(dst, uint64(w.bytes)), make([]byte, w.bytes)...)
+	}
+	return dst
+}
+
+func (weighedCodec) Decode(dst []weighed, src []byte, limit int) ([]weighed, []byte, error) {
+	for ; limit > 0 && len(src) >= 8; limit-- {
+		n := int(binary.LittleEndian.Uint64(src))
+		dst, src = append(dst, weighed{n}), src[8+n:]
+	}
+	return dst, src, nil
+}
+
+// A result's memory is reserved before its bytes are there, and what does not
+// fit fails the attempt with an error that says where the memory is.
+func TestResultsAreReservedBeforeTheyAreMade(t *testing.T) {
+	r := start(t, engine.Config{Cores: 1, Memory: 64 * units.MiB, Conf: conf("task.maxFailures", "1")})
+	encoded := 0
+	watch := func(capacity, need int) {
+		encoded++
+		if held := r.held("result"); capacity < need || held < int64(capacity) {
+			t.Errorf("rows that take a buffer to %d bytes are encoded into one of %d, with %d reserved", need, capacity, held)
+		}
+	}
+	weighing.Store(&watch)
+	defer weighing.Store(nil)
+	d := func(n int) *engine.Dataset[weighed] {
+		return engine.FromFunc(r.Session, "weighed", 2, func(_ *engine.Task, _ int, emit func([]weighed) error) error {
+			for range n {
+				if err := emit([]weighed{{100_000}}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	rows, err := d(50).Collect(t.Context()) // 5 MB in each result: stored
+	check(t, err, len(rows), 100)
+	check(t, nil, encoded, 100)
+	_, err = d(1000).Collect(t.Context()) // 100 MB, where 32 MiB are managed
+	wantError(t, err, "cannot collect partition 0", "for result of task ", " free, ", "largest holders: result ")
+	if !errors.Is(err, engine.ErrNoMemory) {
+		t.Errorf("it is not ErrNoMemory: %v", err)
+	}
+	check(t, nil, r.held("result"), 0)
 }
 
 // TestCollectEach takes results one by one, and stops at one.

@@ -1,6 +1,10 @@
 package engine
 
 import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/units"
@@ -59,8 +63,8 @@ func (r *Reservation) Release() { r.c.Close() }
 var ErrNoMemory = memory.ErrNoMemory
 
 // taskBuffer is a growing buffer on the Go heap that is reserved from its
-// attempt's memory until close. What a failed attempt did not close goes with
-// its account.
+// attempt's memory until close: first the memory, then the bytes. What a
+// failed attempt did not close goes with its account.
 type taskBuffer struct {
 	c *memory.Consumer
 	b []byte
@@ -75,12 +79,74 @@ func (b *taskBuffer) close() {
 	b.c.Close()
 }
 
-// grow appends with f and reserves what the buffer grew by.
-func (b *taskBuffer) grow(f func(dst []byte) []byte) error {
+// room makes sure that n bytes fit behind what is there. The buffer doubles if
+// there is memory for that, else grows as far as it must; while it moves, both
+// places are reserved.
+func (b *taskBuffer) room(n int) error {
+	old, least := cap(b.b), len(b.b)+n
+	if least <= old {
+		return nil
+	}
+	size := max(least, 2*old)
+	err := b.c.Need(int64(size))
+	if errors.Is(err, memory.ErrNoMemory) && size > least {
+		size = least
+		err = b.c.Need(int64(size))
+	}
+	if err != nil {
+		return err
+	}
+	b.b = append(make([]byte, 0, size), b.b...)
+	b.c.Release(int64(old))
+	return nil
+}
+
+// appendRows appends encoded rows. A codec of the user's that does not tell
+// sizes is the one case in which the bytes come before their memory.
+func appendRows[T any](b *taskBuffer, c codec.Codec[T], rows []T) error {
+	if sizer, ok := c.(codec.Rows[T]); ok {
+		if err := b.room(sizer.Size(rows)); err != nil {
+			return err
+		}
+		b.b = c.Append(b.b, rows)
+		return nil
+	}
 	before := cap(b.b)
-	b.b = f(b.b)
+	b.b = c.Append(b.b, rows)
 	if more := cap(b.b) - before; more > 0 {
 		return b.c.Need(int64(more))
 	}
 	return nil
+}
+
+const (
+	// resultHead is room in front of a result for the head of the message that
+	// it travels in, so that a large result is not copied to get there.
+	resultHead = 128
+	// resultTail is room behind it, for the attempt's metrics and checksums.
+	resultTail = 1 << 10
+)
+
+// newResultBuffer returns a buffer for rows that are to become a result.
+func newResultBuffer(t *Task) (*taskBuffer, error) {
+	b := newTaskBuffer(t, "result")
+	if err := b.room(resultHead + resultTail); err != nil {
+		return nil, err
+	}
+	b.b = b.b[:resultHead]
+	return b, nil
+}
+
+// result closes the buffer and returns dst with a count of rows and what the
+// buffer holds behind it: in the buffer's own memory, if dst fits its head.
+func (b *taskBuffer) result(dst []byte, rows int64) []byte {
+	dst = binary.AppendUvarint(dst, uint64(rows))
+	at := resultHead - len(dst)
+	out := b.b
+	b.close()
+	if at < 0 {
+		return append(dst, out[resultHead:]...)
+	}
+	copy(out[at:], dst)
+	return out[at:]
 }
