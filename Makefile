@@ -1,18 +1,22 @@
 # Every target is one line around a command. "make" alone lists them.
 # run, test, bench, golden, cover and clean need Go and make; lint fetches
-# staticcheck through Go; race needs a C compiler.
+# staticcheck through Go; race needs a C compiler; bench-peers measures alone
+# what bench-peers-setup did not install something for.
 
 SIZE        ?= 200MB
 FUZZTIME    ?= 20s
 BENCH       ?= .
+ROWS        ?=
+ROUNDS      ?= 5
+OUT         ?= results/peers.md
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES      = $(shell find . -name '*.go' -not -path './.git/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint fuzz bench golden cover clean
+.PHONY: help run test race lint fuzz bench bench-peers bench-peers-setup golden cover clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 execbench: $(SOURCES) go.mod go.sum
 	go build -o $@ ./cmd/execbench
@@ -40,6 +44,12 @@ fuzz: ## every fuzz target for a while (FUZZTIME=20s)
 
 bench: ## Go benchmarks, with what they allocate (BENCH=regexp)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+bench-peers: ## beside DuckDB, ClickHouse, Polars, GNU sort, Spark and hand-written limits (ROWS='sort-*' ROUNDS=5 OUT=FILE)
+	go run ./bench/peers run -rows '$(ROWS)' -rounds $(ROUNDS) -out $(OUT)
+
+bench-peers-setup: ## install those for it, about 2 GB; needs npm, python3 and a JDK
+	go run ./bench/peers setup
 
 golden: ## rewrite the expected output of reports and scripts
 	go test $$(grep -rl --include='*_test.go' 'flag.Bool("update"' . | xargs -n1 dirname | sort -u) -update

@@ -12,14 +12,16 @@ import (
 // starters are the files in which a goroutine may begin, each with who
 // joins it. A new one belongs into engine/doc.go's list too.
 var starters = map[string]string{
-	"engine/event/pump.go":       "the writer of an event file: File.Close, SparkLog.Close",
-	"engine/executor/worker.go":  "the worker pool: Executor.Close",
-	"engine/scheduler/driver.go": "result getters and the timer: Driver.Close",
-	"engine/sampler.go":          "housekeeping: Session.Close",
-	"engine/stream.go":           "the job behind Batches: the caller's loop",
-	"workloads/parallel.go":      "generators and verifiers: Each",
-	"cmd/cli/signal.go":          "signals: stop",
-	"cmd/cli/progress.go":        "the progress line: progress.close",
+	"engine/event/pump.go":         "the writer of an event file: File.Close, SparkLog.Close",
+	"engine/executor/worker.go":    "the worker pool: Executor.Close",
+	"engine/scheduler/driver.go":   "result getters and the timer: Driver.Close",
+	"engine/sampler.go":            "housekeeping: Session.Close",
+	"engine/stream.go":             "the job behind Batches: the caller's loop",
+	"bench/peers/limit/threads.go": "the limit programs' threads: both",
+	"bench/peers/limit/tasks.go":   "the ways to hand out tasks: each joins its own",
+	"workloads/parallel.go":        "generators and verifiers: Each",
+	"cmd/cli/signal.go":            "signals: stop",
+	"cmd/cli/progress.go":          "the progress line: progress.close",
 }
 
 // starts returns the places of a file where a goroutine begins: go
@@ -67,7 +69,8 @@ type ban struct {
 
 var bans = []ban{
 	{calls: []string{"fmt.Print*", "log.*", "os.Exit"}, where: []string{"engine", "workloads", "bench"},
-		why: "libraries neither print nor end the process: return an error, or use the Logger of the Config"},
+		except: []string{"bench/peers/main.go", "bench/peers/limit/main.go"}, // commands
+		why:    "libraries neither print nor end the process: return an error, or use the Logger of the Config"},
 	{calls: []string{"time.Now", "time.Since", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker", "time.AfterFunc", "time.Tick"},
 		where: []string{"engine/scheduler", "engine/plan"}, except: []string{"engine/scheduler/driver.go", "engine/scheduler/results.go"}, // the driver's goroutines
 		why: "the scheduler's core gets its time from its caller"},

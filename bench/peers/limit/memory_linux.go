@@ -1,0 +1,16 @@
+package main
+
+import "golang.org/x/sys/unix"
+
+// pages returns n bytes beside the heap of Go, zero, in huge pages where the
+// system gives them: half of the time of a radix pass over 4 KiB pages is
+// spent in misses of the address cache.
+func pages(n int) []byte {
+	const huge = 2 << 20
+	b, err := unix.Mmap(-1, 0, n+huge, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		panic(err) // a floor without memory has nothing to say
+	}
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a wish
+	return b[:n]
+}

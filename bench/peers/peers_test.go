@@ -1,0 +1,259 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/execbench/execbench/cmd/cli"
+	"github.com/execbench/execbench/engine/units"
+	"github.com/execbench/execbench/workloads/standard"
+)
+
+// The test's own executable is execbench where it is called so.
+func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "execbench" {
+		os.Exit(cli.Main(standard.All()...))
+	}
+	os.Exit(m.Run())
+}
+
+func TestTurn(t *testing.T) {
+	if there, back := turn(2, 3), turn(3, 3); !slices.Equal(there, []int{0, 1, 2}) || !slices.Equal(back, []int{2, 1, 0}) {
+		t.Errorf("turns are %v and %v", there, back)
+	}
+}
+
+func TestSpreadOf(t *testing.T) {
+	f := func(values []float64, want Spread) {
+		t.Helper()
+		if got := spreadOf(values); got != want {
+			t.Errorf("%v: %v, want %v", values, got, want)
+		}
+	}
+	f([]float64{3}, Spread{3, 3, 3})
+	f([]float64{5, 1, 3}, Spread{3, 1, 5})
+	f([]float64{4, 1, 3, 2}, Spread{2.5, 1, 4})
+	if s := spreadOf(nil); !math.IsNaN(s.Median) {
+		t.Errorf("the spread of nothing is %v", s)
+	}
+}
+
+func TestTimings(t *testing.T) {
+	said := "loading\n@ query 0.5\n@ query 0.25\n@ other 1\n@ query\n@ query x\n@ query -1\nanswer @ query 3\n"
+	if got := timings(said, "query"); !slices.Equal(got, []float64{0.5, 0.25}) {
+		t.Errorf("timings are %v", got)
+	}
+}
+
+func TestNamed(t *testing.T) {
+	f := func(name, list string, want bool) {
+		t.Helper()
+		if named(name, list) != want {
+			t.Errorf("%q in %q: %v", name, list, !want)
+		}
+	}
+	f("sort-1GB", "sort-1GB", true)
+	f("sort-1GB-512MiB", "sort-1GB", false)
+	f("sort-1GB-512MiB", "words*, sort-*", true)
+	f("gnu sort", "limit,gnu sort", true)
+	f("limit: claim", "limit*", true)
+	f("duckdb", "", false)
+}
+
+func TestSizesAndCounts(t *testing.T) {
+	f := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	f(count(1e7), "1e7")
+	f(count(100), "1e2")
+	f(count(25e5), "2.5e6")
+	f(size(units.GB), "1GB")
+	f(size(250*units.MB), "0.25GB")
+	f(quoted("it's"), "'it''s'")
+	f(shell([]string{"a", "b c", "it's", ""}), `a 'b c' 'it'\''s' ''`)
+	f(memoryFlag(512*units.MiB), "524288KiB")
+}
+
+// runsOf are runs of these seconds.
+func runsOf(seconds ...float64) (runs []Run) {
+	for _, s := range seconds {
+		runs = append(runs, Run{Seconds: s, CPU: s, PeakRSS: units.MiB})
+	}
+	return runs
+}
+
+func TestJudge(t *testing.T) {
+	row := &Row{
+		Budget:  8 * units.MiB,
+		Sides:   []*Side{{Name: ours, Run: "r"}, {Name: limitSide, Floor: true}, {Name: duckdb}, {Name: polars}, {Name: "bigslice", Recorded: 8}},
+		Targets: []Target{{fastestPeer, 0.5}, {limitSide, 1.5}, {polars, 0.2}, {"bigslice", 1}, {absolute, 1}, {spark, 0.1}},
+	}
+	runs := map[string][]Run{ours: runsOf(2, 1, 3), limitSide: runsOf(1, 1, 1), duckdb: runsOf(4, 4, 4), polars: runsOf(8, 9, 10), "bigslice": runsOf(8, 8, 8)}
+	var x Result
+	if err := judge(row, runs, &x); err != nil {
+		t.Fatal(err)
+	}
+	want := []Judgement{
+		{"fastest peer, duckdb", 0.5, 0.5, true},
+		{limitSide, 1.5, 2, false},
+		{polars, 0.2, 0.25, false},
+		{"bigslice", 1, 0.25, true},
+		{absolute, 1, 2, false},
+	}
+	if !slices.Equal(x.Judged, want) {
+		t.Errorf("judged %+v, want %+v", x.Judged, want)
+	}
+	if r := x.Sides[3].Ratio; r == nil || *r != (Spread{0.25, 1.0 / 9, 0.3}) {
+		t.Errorf("the ratio to polars is %v", r)
+	}
+	if x.WithinBudget == nil || !*x.WithinBudget {
+		t.Error("1 MiB is not within 8 MiB")
+	}
+	runs[ours][1].PeakRSS = 73 * units.MiB
+	x = Result{}
+	if err := judge(row, runs, &x); err != nil || *x.WithinBudget {
+		t.Errorf("73 MiB are within 8 and 64 MiB, error %v", err)
+	}
+	delete(runs, ours)
+	x = Result{}
+	if err := judge(row, runs, &x); err != nil || len(x.Judged) > 0 || len(x.Sides) != 4 || x.Sides[0].Ratio != nil {
+		t.Errorf("without ours: %+v, error %v", x, err)
+	}
+}
+
+// Ours takes three times as long a byte at 4 GB, the copy twice.
+func TestGrowth(t *testing.T) {
+	small, large := units.GB, 4*units.GB
+	row := &Row{Sizes: []units.Bytes{small, large}, Targets: []Target{{copySide, 1.3}}}
+	runs := map[string][]Run{
+		bySize(ours, small): runsOf(1, 1), bySize(copySide, small): runsOf(1, 1),
+		bySize(ours, large): runsOf(12, 12), bySize(copySide, large): runsOf(8, 8),
+	}
+	got, err := growth(row, runs)
+	want := []Growth{{small, 1, 1, Spread{1, 1, 1}, true}, {large, 3, 2, Spread{1.5, 1.5, 1.5}, false}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("growth is %+v, error %v; want %+v", got, err, want)
+	}
+	delete(runs, bySize(copySide, large))
+	if _, err := growth(row, runs); err == nil {
+		t.Error("growth without a copy: no error")
+	}
+}
+
+// A report says targets, failures and commands, and reads back what it wrote.
+func TestReport(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "peers.md")
+	x := &Result{Row: "sort", Title: "sort it", Rounds: 5, Scale: 1, Budget: units.GiB, Failures: []string{"polars: broke"}, Missing: []string{"spark: no java"}}
+	row := &Row{Budget: units.GiB, Sides: []*Side{{Name: ours, Run: "r", Program: "execbench", Args: []string{"a b"}}, {Name: duckdb}}, Targets: []Target{{duckdb, 0.5}}}
+	if err := judge(row, map[string][]Run{ours: runsOf(2), duckdb: runsOf(8)}, x); err != nil {
+		t.Fatal(err)
+	}
+	r := &Report{Versions: map[string]string{"duckdb": "1"}}
+	r.add(x)
+	r.add(&Result{Row: "sort", Title: "again"})
+	r.add(x)
+	if len(r.Results) != 1 {
+		t.Fatalf("a row is there %d times", len(r.Results))
+	}
+	if err := r.save(out); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"| sort | duckdb | 2.00 s | 0.25 | ≤ 0.5 | yes |", "| sort | failures | 2.00 s | 1 | 0 | NO |",
+		"- Failed: polars: broke", "- Missing: spark: no java", "execbench 'a b'", "| duckdb | process | 8.00 s (8.00 s–8.00 s) |"} {
+		if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), want) {
+			t.Errorf("the report lacks %q:\n%s", want, text)
+		}
+	}
+	again, err := earlier(out)
+	if err != nil || len(again) != 1 || again[0].Judged[0] != x.Judged[0] {
+		t.Errorf("read back %v, error %v", again, err)
+	}
+}
+
+// Every row has ours first, names of its own, and targets against sides that
+// it has.
+func TestRows(t *testing.T) {
+	l := &lab{cache: t.TempDir(), scale: 1, budget: units.GiB}
+	names := map[string]bool{}
+	for _, row := range l.rows() {
+		if names[row.Name] {
+			t.Errorf("%s is there twice", row.Name)
+		}
+		names[row.Name] = true
+		if len(row.Sides) == 0 || !strings.HasPrefix(row.Sides[0].Name, ours) || len(row.Targets) == 0 {
+			t.Errorf("%s has not ours first, or no target", row.Name)
+		}
+		sides := map[string]bool{absolute: true, fastestPeer: true, copySide: len(row.Sizes) > 0}
+		outputs := map[string]string{}
+		for _, s := range row.Sides {
+			if sides[s.Name] {
+				t.Errorf("%s has %s twice", row.Name, s.Name)
+			}
+			sides[s.Name] = true
+			for _, o := range s.Outputs {
+				if other := outputs[o]; other != "" && s.Run == "" {
+					t.Errorf("%s: %s and %s write to %s", row.Name, other, s.Name, o)
+				}
+				outputs[o] = s.Name
+			}
+		}
+		for _, target := range row.Targets {
+			if !sides[target.Against] {
+				t.Errorf("%s has a target against %s, which it has not", row.Name, target.Against)
+			}
+		}
+	}
+}
+
+// Without peers ours is measured alone, and verified.
+func TestOursAlone(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	execbench, out := filepath.Join(dir, "execbench"), filepath.Join(dir, "report", "peers.md")
+	if err := os.Symlink(self, execbench); err != nil {
+		t.Skipf("cannot link: %v", err)
+	}
+	var said, told strings.Builder
+	args := []string{"-cache", filepath.Join(dir, "cache"), "-execbench", execbench, "-limit", execbench, "-rows", "words-1GB,groupby-csv*,tasks", "-sides", "duckdb,spark", "-rounds", "1", "-scale", "0.0001", "-out", out}
+	if err := run(t.Context(), args, &said, &told); err != nil {
+		t.Fatalf("%v\n%s", err, told.String())
+	}
+	results, err := earlier(out)
+	if err != nil || len(results) != 3 {
+		t.Fatalf("%d results, error %v", len(results), err)
+	}
+	for _, x := range results {
+		if len(x.Sides) != 1 || x.Sides[0].Name != ours || len(x.Sides[0].Runs) != 1 || len(x.Failures) > 0 || len(x.Missing) == 0 {
+			text, _ := json.Marshal(x)
+			t.Errorf("%s: %s", x.Row, text)
+		}
+	}
+	if !strings.Contains(told.String(), "duckdb is missing and left out: @duckdb/node-api is not installed: make bench-peers-setup") {
+		t.Errorf("it does not say what is missing:\n%s", told.String())
+	}
+}
+
+// What cannot be measured is refused in a sentence.
+func TestRunRefuses(t *testing.T) {
+	for _, args := range [][]string{{"fly"}, {"-rows", "none"}, {"-rounds", "0"}, {"-scale", "2"}, {"-what"}, {"list", "more"}} {
+		if err := run(t.Context(), append(args[:1:1], append(args[1:], "-cache", t.TempDir(), "-execbench", "x", "-limit", "x")...), io.Discard, io.Discard); err == nil {
+			t.Errorf("%v: no error", args)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package main
+
+import "github.com/execbench/execbench/engine/units"
+
+// Row is one piece of work that all sides do.
+type Row struct {
+	Name, Title string
+	Inputs      []*Input
+	Sides       []*Side // the first is ours
+	Targets     []Target
+	// Budget is the memory that ours was given; 0 where the row states none.
+	Budget units.Bytes
+	// Verify names the workload by which the sides' outputs are verified after
+	// the rounds; empty: ours verifies itself in the round that is not counted.
+	Verify string
+	// Sizes make a row one about growth: sides come by size, see growth.go.
+	Sizes []units.Bytes
+}
+
+// The names of sides that the program knows.
+const (
+	ours       = "ours"
+	limitSide  = "limit"
+	duckdb     = "duckdb"
+	clickhouse = "clickhouse"
+	polars     = "polars"
+	gnusort    = "gnu sort"
+	spark      = "spark"
+)
+
+// Side is one way to do a row's work.
+type Side struct {
+	Name string
+	// Peer is the name of what must be installed; empty: nothing.
+	Peer    string
+	Program string
+	Args    []string
+	// Counted are more arguments in the rounds that are counted.
+	Counted []string
+	// Run is ours' run folder, where figures are read; empty for all others.
+	Run string
+	// Answer is the output that is verified after the rounds, if any.
+	Answer string
+	// Shape are the flags that say what ours' answer is, for who verifies it.
+	Shape []string
+	// Outputs are files or folders that are removed before every run.
+	Outputs []string
+	Metric  Metric
+	// Per divides the measured seconds: tasks, where a row is told a task. 0
+	// is 1.
+	Per float64
+	// Recorded is a figure, in seconds, from somewhere else: nothing is run.
+	Recorded float64
+	// Floor marks what does nothing but this work: no peer.
+	Floor bool
+}
+
+// Metric says what is measured of a side: the whole process, the median of
+// the timings that it prints, or a figure of ours' run folder.
+type Metric struct{ Timing, Figure string }
+
+// String says it in words.
+func (m Metric) String() string {
+	switch {
+	case m.Figure != "":
+		return m.Figure
+	case m.Timing != "":
+		return "query"
+	}
+	return "process"
+}
+
+// Target is a ratio, ours ÷ another side's, to stay at or under.
+type Target struct {
+	// Against names a side, or is fastestPeer, or absolute: then AtMost is
+	// seconds.
+	Against string
+	AtMost  float64
+}
+
+const (
+	fastestPeer = "fastest peer"
+	absolute    = "absolute"
+)
+
+// Input is a file that rows read. It is made once and kept.
+type Input struct {
+	Path string // of the file, in the cache
+	// Generate are the arguments of execbench gen that make its folder.
+	Generate []string
+	// From is another input that this one is made from, by Make.
+	From *Input
+	Make func(from, to string) *Side
+}
