@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"testing"
 
 	"github.com/execbench/execbench/engine"
@@ -220,6 +221,68 @@ func TestEXE_003_LeakedMemory(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// What is written out so that somebody gets memory is in that attempt's
+// figures, its time as spilling, or, when no attempt asked, in the session's.
+func TestWhoIsChargedForShuffleOutputsWrittenOut(t *testing.T) {
+	var own atomic.Int64
+	r := start(t, engine.Config{Cores: 1, Memory: 64 * units.MiB, Events: []event.Sink{sinkFunc(func(e event.Event) {
+		if m, ok := e.(*event.MemorySample); ok {
+			own.Store(m.EvictedMemory)
+			if (m.EvictedMemory == 0) != (m.EvictedDisk == 0) {
+				t.Errorf("%d bytes of memory given up for %d on disk", m.EvictedMemory, m.EvictedDisk)
+			}
+		}
+	})}})
+	shuffled := engine.Repartition(engine.Range(r.Session, 1_000_000, 4), 3) // 8 MB
+	spills := func() (memory, disk, count, time int64) {
+		for _, e := range of[*event.TaskEnd](r.rec) {
+			memory += e.Metrics[task.MemoryBytesSpilled]
+			disk += e.Metrics[task.DiskBytesSpilled]
+			count += e.Metrics[task.SpillCount]
+			time += e.Metrics[task.SpillTime]
+		}
+		return memory, disk, count, time
+	}
+	n, err := shuffled.Count(t.Context())
+	check(t, err, n, 1_000_000)
+	all := r.held("shuffle")
+	memory, disk, _, _ := spills()
+	check(t, nil, []int64{memory, disk}, []int64{0, 0})
+
+	err = engine.Range(r.Session, 1, 1).Foreach(t.Context(), func(t *engine.Task, _ []int64) error {
+		scratch, err := t.Reserve("scratch", 29*units.MiB) // of 32
+		if err != nil {
+			return err
+		}
+		scratch.Release()
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, disk, count, time := spills()
+	gone := all - r.held("shuffle")
+	if gone == 0 || memory != gone || disk < gone/2 || count == 0 || time == 0 {
+		t.Errorf("outputs gave up %d bytes; spilled %d to %d on disk in %d spills, %d ns", gone, memory, disk, count, time)
+	}
+	check(t, nil, own.Load(), 0)
+
+	held, err := r.Reserve("harness", 31*units.MiB)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held.Release()
+	r.Phase("mark", 0)(nil) // takes a sample
+	check(t, nil, own.Load(), all-gone-r.held("shuffle"))
+	if own.Load() == 0 {
+		t.Error("nothing was written out for the reservation")
+	}
+	memory, _, _, _ = spills()
+	check(t, nil, memory, gone)
+	n, err = shuffled.Count(t.Context())
+	check(t, err, n, 1_000_000)
 }
 
 func TestReserveTooMuch(t *testing.T) {

@@ -50,7 +50,8 @@ type core struct {
 	began    time.Time
 	log      *slog.Logger
 	fs       fsys.FS
-	events   event.Sink
+	sinks    []*shielded
+	events   event.Sink  // to all sinks
 	labels   func() bool // Config.Labels
 
 	memory   *memory.Manager
@@ -66,6 +67,7 @@ type core struct {
 
 	graph        *graph
 	functions    functions
+	streams      streams
 	accumulators accumulators
 	broadcasts   decodedBroadcasts
 	decoded      account // broadcasts
@@ -130,11 +132,13 @@ func newSession(cfg Config) (*Session, units.Bytes, error) {
 	c.mu.readers = map[id.Shuffle]shuffleReader{}
 	c.mu.learned = map[id.Node][]byte{}
 	c.mu.files = map[string]task.File{}
-	c.events = event.Tee(cfg.Events...)
+	c.sinks = shield(cfg.Events, c.log)
+	c.events = tell(c.sinks)
 	if c.host, err = os.Hostname(); err != nil {
 		c.host = "localhost"
 	}
 	c.cores = cmp.Or(cfg.Cores, set.Master.Cores, runtime.GOMAXPROCS(0))
+	c.streams.workers = c.cores / max(1, set.TaskCPUs)
 	budget := cmp.Or(cfg.Memory, set.Memory)
 	if budget == 0 {
 		vm, err := mem.VirtualMemory()
@@ -269,8 +273,12 @@ func (b *backend) Kill(t id.Task, interrupt bool, reason string) {
 
 // Close ends the session: it cancels what runs, joins every goroutine, and
 // removes every file. The error tells what would not end or was not given
-// back. It is safe to call twice.
+// back, and which sink panicked. It is safe to call twice. A sink cannot close
+// its session: it gets ErrInSink.
 func (s *Session) Close() error {
+	if insideSink() {
+		return fmt.Errorf("cannot close the session: %w", ErrInSink)
+	}
 	s.closing.Do(func() { s.closedErr = s.stop(closeGrace) })
 	return s.closedErr
 }
@@ -310,6 +318,9 @@ func (s *Session) stop(grace time.Duration) error {
 	}
 	if s.disk != nil {
 		errs = append(errs, s.disk.Close())
+	}
+	for _, k := range s.sinks {
+		errs = append(errs, k.failed())
 	}
 	return errors.Join(errs...)
 }
@@ -358,6 +369,8 @@ func (s *Session) announce(budget units.Bytes, name string) {
 // sample puts the memory and the workers' times into the event stream.
 func (s *Session) sample(pm *processMemory) {
 	m := event.MemorySample{At: s.now(), Accounts: s.memory.Accounts()}
+	evicted := s.shuffles.Evicted()
+	m.EvictedMemory, m.EvictedDisk = evicted.OwnMemory, evicted.OwnDisk
 	pm.read(&m)
 	s.events.Emit(&m)
 	for _, w := range s.executor.Workers() {
@@ -379,7 +392,9 @@ func (s *Session) Phase(name string, index int) func(err error) {
 		if err != nil {
 			p.Error = err.Error()
 		}
-		s.sampler.now()
+		if !insideSink() { // which may be called in the middle of a sample
+			s.sampler.now()
+		}
 		s.events.Emit(&p)
 	}
 }
@@ -393,8 +408,15 @@ func (s *Session) CancelJobGroup(group, reason string, future bool) {
 	s.driver.CancelGroup(group, reason, future)
 }
 
-// KillTask kills one attempt; it tells whether the attempt was running.
-func (s *Session) KillTask(t id.Task, reason string) bool { return s.driver.KillTask(t, reason) }
+// KillTask kills one attempt; it tells whether the attempt was running. To a
+// sink, which cannot wait for that, it says true.
+func (s *Session) KillTask(t id.Task, reason string) bool {
+	if insideSink() {
+		s.driver.AskKill(t, reason)
+		return true
+	}
+	return s.driver.KillTask(t, reason)
+}
 
 // Accounts tells who holds how much of the budget.
 func (s *Session) Accounts() []event.Account { return s.memory.Accounts() }

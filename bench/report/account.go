@@ -143,6 +143,7 @@ func valueAt(samples []point, at int64) (int64, bool) {
 func (m *Memory) sample(e *event.MemorySample) {
 	m.Samples++
 	m.PeakRSS = max(m.PeakRSS, e.PeakRSS, e.RSS)
+	m.EvictedMemory, m.EvictedDisk = max(m.EvictedMemory, e.EvictedMemory), max(m.EvictedDisk, e.EvictedDisk)
 	m.GCCount, m.GCTime = max(m.GCCount, e.GCCount), max(m.GCTime, e.GCTime)
 	if m.Samples > 1 && e.RSS <= m.RSS {
 		return

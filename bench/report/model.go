@@ -201,6 +201,10 @@ type Memory struct {
 	Other    int64           `json:"other_bytes"`
 	GCCount  int64           `json:"gc_count"`
 	GCTime   int64           `json:"gc_ns"`
+	// Shuffle outputs that were written to disk for no attempt, so that they
+	// are in no stage's spills: the memory they gave up and their bytes.
+	EvictedMemory int64 `json:"evicted_memory_bytes"`
+	EvictedDisk   int64 `json:"evicted_disk_bytes"`
 }
 
 // MemoryAccount is what one owner has reserved.

@@ -55,6 +55,10 @@ func (m *Model) Write(w io.Writer, f Format, o Show) error {
 	}
 	d.table(m.accountTable())
 	d.table(m.memoryTable())
+	if e := &m.Memory; e.EvictedMemory > 0 {
+		d.line("Beside the spills of tasks, shuffle outputs of %s were written to disk (%s) to make room for what no task held.",
+			units.Bytes(e.EvictedMemory), units.Bytes(e.EvictedDisk))
+	}
 	if m.Samples != nil {
 		d.table(m.Samples.table())
 		d.line("%s", m.Samples.Sentence())

@@ -192,6 +192,11 @@ type MemorySample struct {
 	GCCount  int64 // collections so far
 	GCTime   int64 // collector pause and CPU time so far, ns
 	CPU      int64 // the process's CPU time so far, user and system, ns
+	// Shuffle outputs written out so far to make room for nobody's attempt:
+	// the memory they gave up and the bytes on disk. What attempts caused is in
+	// their own spills.
+	EvictedMemory int64
+	EvictedDisk   int64
 }
 
 // WorkerTime is one worker's time since the session began, at one moment.

@@ -291,6 +291,8 @@ func (e *MemorySample) fields(c *codec) {
 	number(c, &e.GCCount, 0)
 	number(c, &e.GCTime, 0)
 	number(c, &e.CPU, 0)
+	number(c, &e.EvictedMemory, 0)
+	number(c, &e.EvictedDisk, 0)
 }
 
 func (c *codec) account(a *Account) {

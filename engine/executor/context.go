@@ -43,6 +43,8 @@ type Context struct {
 	snapshot atomic.Pointer[Snapshot]    // the attempt writes, Running reads
 	known    atomic.Bool                 // Description is decoded and may be read by others
 
+	result *memory.Consumer // what holds the encoded value until it is sent; nil: nothing
+
 	lost bool // guarded by Executor.mu: the reaper gave it up
 
 	mu struct {
@@ -144,6 +146,7 @@ func (c *Context) Memory() *memory.Task {
 		return m
 	}
 	m := c.e.deps.Memory.NewTask(c.Task)
+	m.OnEviction(c.evicting)
 	c.account.Store(m)
 	c.mu.Lock()
 	over := c.mu.over
@@ -155,6 +158,24 @@ func (c *Context) Memory() *memory.Task {
 		m.Kill(k)
 	}
 	return m
+}
+
+// HoldResult makes a consumer of the attempt's memory the one that holds its
+// encoded value: it is closed when the result has been sent, and is no leak.
+func (c *Context) HoldResult(m *memory.Consumer) { c.result = m }
+
+// evicting charges what others must write to disk so that this attempt gets
+// memory to this attempt: its time and its bytes are spills like its own.
+func (c *Context) evicting() (end func(memory, disk int64)) {
+	prev := c.Timer.Switch(task.PartSpill)
+	return func(memory, disk int64) {
+		c.Timer.Switch(prev)
+		if memory > 0 || disk > 0 {
+			c.Metrics[task.SpillCount]++
+			c.Metrics[task.MemoryBytesSpilled] += memory
+			c.Metrics[task.DiskBytesSpilled] += disk
+		}
+	}
 }
 
 // Context returns a context that ends with the attempt: when it is killed,

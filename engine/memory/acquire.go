@@ -28,7 +28,7 @@ func (m *Manager) acquire(t *Task, n int64, mayWait bool) int64 {
 		if short := want - m.mu.execFree(); short > 0 && evicting && mayWait {
 			if asks := m.evictableLocked(short); len(asks) > 0 {
 				m.mu.Unlock()
-				evicting = evict(asks) > 0
+				evicting = t.evict(asks) > 0
 				m.mu.Lock()
 				continue
 			}
@@ -130,10 +130,10 @@ func (m *Manager) evictableLocked(need int64) (asks []request) {
 	return asks
 }
 
-// evict carries out asks, with no lock held, and returns what they freed.
-func evict(asks []request) (freed int64) {
+// evict carries out asks of by, with no lock held, and returns what they freed.
+func evict(by *Task, asks []request) (freed int64) {
 	for _, a := range asks {
-		freed += a.holder.evict(a.need)
+		freed += a.holder.evict(by, a.need)
 	}
 	return freed
 }

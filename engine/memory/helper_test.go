@@ -110,19 +110,21 @@ type fakeCache struct {
 
 func cacheOf(t *testing.T, m *Manager, n int64) *fakeCache {
 	f := &fakeCache{}
-	f.h = m.CacheHolder("cache", func(need int64) int64 {
-		f.asks = append(f.asks, need)
-		if f.deny {
-			return 0
-		}
-		need = min(need, f.h.Used())
-		f.h.Release(need)
-		return need
-	})
+	f.h = m.CacheHolder("cache", f.evict)
 	if err := f.h.Acquire(n); err != nil {
 		t.Fatal(err)
 	}
 	return f
+}
+
+func (f *fakeCache) evict(need int64) int64 {
+	f.asks = append(f.asks, need)
+	if f.deny {
+		return 0
+	}
+	need = min(need, f.h.Used())
+	f.h.Release(need)
+	return need
 }
 
 // spiller is a consumer that spills all it has.

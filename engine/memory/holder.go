@@ -19,7 +19,7 @@ type Holder struct {
 	m     *Manager
 	name  string
 	kind  kind
-	evict func(need int64) (freed int64)
+	evict func(by *Task, need int64) (freed int64)
 
 	// Guarded by m.mu:
 	used  int64
@@ -33,25 +33,34 @@ type Holder struct {
 // how many it freed (through Free or Release of the same holder). It is
 // called on the goroutine of whoever asks for memory, with no lock of this
 // package held, and possibly on several at once; it must not wait for
-// another attempt, nor ask for managed memory.
-func (m *Manager) Holder(name string, evict func(need int64) (freed int64)) *Holder {
+// another attempt, nor ask for managed memory. by is the attempt that asks,
+// which is to be told what was written (Task.Evicted); nil when none does.
+func (m *Manager) Holder(name string, evict func(by *Task, need int64) (freed int64)) *Holder {
 	return m.addHolder(name, blocks, evict)
+}
+
+// whoever makes an evict function of one that does not care who asks.
+func whoever(evict func(need int64) (freed int64)) func(*Task, int64) int64 {
+	if evict == nil {
+		return nil
+	}
+	return func(_ *Task, need int64) int64 { return evict(need) }
 }
 
 // CacheHolder makes an owner of cached blocks: execution may have them
 // evicted only while all caches together hold more than the storage region.
 func (m *Manager) CacheHolder(name string, evict func(need int64) (freed int64)) *Holder {
-	return m.addHolder(name, cache, evict)
+	return m.addHolder(name, cache, whoever(evict))
 }
 
 // CopyHolder makes an owner of copies of what can be had again at once: it
 // gets only what is free, and is the first to be evicted, also for other
 // holders.
 func (m *Manager) CopyHolder(name string, evict func(need int64) (freed int64)) *Holder {
-	return m.addHolder(name, copies, evict)
+	return m.addHolder(name, copies, whoever(evict))
 }
 
-func (m *Manager) addHolder(name string, k kind, evict func(int64) int64) *Holder {
+func (m *Manager) addHolder(name string, k kind, evict func(*Task, int64) int64) *Holder {
 	h := &Holder{m: m, name: name, kind: k, evict: evict}
 	m.mu.Lock()
 	m.mu.holders = append(m.mu.holders, h)
@@ -145,7 +154,7 @@ func (m *Manager) unlocked(asks []request) int64 {
 	}
 	m.mu.Unlock()
 	defer m.mu.Lock()
-	return evict(asks)
+	return evict(nil, asks)
 }
 
 // copiesLocked says which copies to drop for need bytes.

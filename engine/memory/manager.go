@@ -125,7 +125,8 @@ type Manager struct {
 		waiting  []*Task
 		holders  []*Holder
 		reserved []*Reservation
-		inFlight int64 // granted to attempts, not yet to a consumer
+		inFlight int64         // granted to attempts, not yet to a consumer
+		released chan struct{} // closed by the next release; nil: nobody asked
 		closed   bool
 	}
 
@@ -413,8 +414,24 @@ func (m *Manager) tell() {
 	}
 }
 
-// wakeLocked wakes every waiting attempt, to look again.
+// Released returns a channel that is closed when somebody next gives memory
+// back, and how many attempts hold memory: for a caller who was refused memory
+// and may wait for attempts that run. Ask before trying.
+func (m *Manager) Released() (next <-chan struct{}, attempts int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.released == nil {
+		m.mu.released = make(chan struct{})
+	}
+	return m.mu.released, len(m.mu.active)
+}
+
+// wakeLocked wakes whoever waits for memory, to look again.
 func (m *Manager) wakeLocked() {
+	if m.mu.released != nil {
+		close(m.mu.released)
+		m.mu.released = nil
+	}
 	for _, t := range m.mu.waiting {
 		t.signal()
 	}

@@ -18,7 +18,7 @@ func TestRandomCallsKeepTheAccounts(t *testing.T) {
 		cached := cacheOf(t, m, 0)
 		shuffle := m.Holder("shuffle", nil)
 		var pages []*Page
-		shuffle.evict = func(need int64) (freed int64) {
+		shuffle.evict = func(_ *Task, need int64) (freed int64) {
 			for len(pages) > 0 && freed < need {
 				p := pages[len(pages)-1]
 				pages = pages[:len(pages)-1]
@@ -62,7 +62,7 @@ func TestRandomCallsKeepTheAccounts(t *testing.T) {
 					pages, own = append(pages, own[0]), own[1:]
 				}
 			case 6:
-				_ = cached.h.AcquireEvicting(n, cached.h.evict) // refusals are fine
+				_ = cached.h.AcquireEvicting(n, cached.evict) // refusals are fine
 			case 7:
 				if p, err := shuffle.Alloc(int(n)); err == nil {
 					pages = append(pages, p)
@@ -90,7 +90,7 @@ func TestRandomCallsKeepTheAccounts(t *testing.T) {
 				t.Fatalf("seed %d, step %d: %d bytes mapped of %d", seed, step, m.Mapped(), m.Total())
 			}
 		}
-		shuffle.evict(1 << 62)
+		shuffle.evict(nil, 1<<62)
 		cached.h.Release(cached.h.Used())
 		fixed.Release()
 		closeAll(t, m, task)
@@ -102,7 +102,7 @@ func TestRandomCallsKeepTheAccounts(t *testing.T) {
 func TestAttemptsAtOnceAllEnd(t *testing.T) {
 	m := newManager(8*mib, 0.5)
 	shuffle := &guarded{}
-	shuffle.h = m.Holder("shuffle", shuffle.evict)
+	shuffle.h = m.Holder("shuffle", whoever(shuffle.evict))
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {

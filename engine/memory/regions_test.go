@@ -71,7 +71,7 @@ func TestMEM_006_FailedEvictionLeavesTheRegionsWhole(t *testing.T) {
 	ask(t, c, 100, 0)
 	check(t, m)
 
-	h := m.Holder("broken", func(int64) int64 { panic("disk gone") })
+	h := m.Holder("broken", func(*Task, int64) int64 { panic("disk gone") })
 	cached.h.Release(400)
 	if err := h.Acquire(400); err != nil {
 		t.Fatal(err)
@@ -94,13 +94,13 @@ func TestMEM_006_FailedEvictionLeavesTheRegionsWhole(t *testing.T) {
 func TestMEM_013_StorageEvictsItsOwn(t *testing.T) {
 	m := newManager(1000, 0.5)
 	cached := cacheOf(t, m, 110)
-	if err := cached.h.AcquireEvicting(1001, cached.h.evict); !errors.Is(err, ErrNoMemory) {
+	if err := cached.h.AcquireEvicting(1001, cached.evict); !errors.Is(err, ErrNoMemory) {
 		t.Fatalf("a block larger than all memory: got %v, want a refusal", err)
 	}
 	if len(cached.asks) != 0 || cached.h.Used() != 110 {
 		t.Fatalf("the refusal evicted %v", cached.asks)
 	}
-	if err := cached.h.AcquireEvicting(1000, cached.h.evict); err != nil {
+	if err := cached.h.AcquireEvicting(1000, cached.evict); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(cached.asks, []int64{110}) || cached.h.Used() != 1000 {
@@ -124,7 +124,7 @@ func TestEvictionGoldenVector(t *testing.T) {
 
 	task, c = plain(m, 2)
 	ask(t, c, 800, 800)
-	if err := cached.h.AcquireEvicting(300, cached.h.evict); !errors.Is(err, ErrNoMemory) {
+	if err := cached.h.AcquireEvicting(300, cached.evict); !errors.Is(err, ErrNoMemory) {
 		t.Errorf("caching 300 with 800 executing: got %v, want a refusal", err)
 	}
 	if len(cached.asks) != 1 {
@@ -168,7 +168,9 @@ func TestEvictionOrder(t *testing.T) {
 		}
 		return h
 	}
-	blocks := holder("shuffle", m.Holder, 200)
+	blocks := holder("shuffle", func(name string, evict func(int64) int64) *Holder {
+		return m.Holder(name, func(_ *Task, need int64) int64 { return evict(need) })
+	}, 200)
 	cached := holder("cache", m.CacheHolder, 600)
 	copied := holder("copies", m.CopyHolder, 200)
 	task, c := plain(m, 1)

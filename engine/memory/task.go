@@ -35,6 +35,8 @@ type Task struct {
 	// Of the attempt's goroutine alone:
 	spilling bool      // it is inside a consumer's spill
 	asker    *Consumer // for which it is inside acquire
+	eviction func() (end func(memory, disk int64))
+	evicted  struct{ memory, disk int64 } // in the present eviction
 }
 
 // NewTask opens the account of an attempt.
@@ -159,15 +161,25 @@ func (t *Task) signal() {
 	}
 }
 
+// CloseBut closes the consumers of an attempt that is done, all but one that
+// is still needed (nil: all), and returns the bytes that they had not given
+// back; it frees them, pages included. Close follows.
+func (t *Task) CloseBut(needed *Consumer) (leaked int64) {
+	for _, c := range slices.Clone(t.consumers) {
+		if c != needed {
+			leaked += c.close()
+		}
+	}
+	return leaked
+}
+
 // Close ends the account and returns the bytes that its consumers had not
 // given back; it frees them, pages included. Waiting attempts are woken.
 func (t *Task) Close() (leaked int64) {
 	if !t.active && len(t.consumers) == 0 {
 		return 0
 	}
-	for _, c := range slices.Clone(t.consumers) {
-		leaked += c.close()
-	}
+	leaked = t.CloseBut(nil)
 	m := t.m
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -215,6 +227,31 @@ func (t *Task) acquire(c *Consumer, n int64) (got int64) {
 	}
 	t.asker = nil
 	return got
+}
+
+// OnEviction has begin called whenever holders are to give up memory for this
+// attempt, and end when they have: with the bytes of memory whose content they
+// wrote elsewhere, and the bytes that took on disk. Both are called on the
+// attempt's goroutine.
+func (t *Task) OnEviction(begin func() (end func(memory, disk int64))) { t.eviction = begin }
+
+// Evicted is for a holder's evict function: it wrote what memory bytes held
+// to disk bytes, for this attempt.
+func (t *Task) Evicted(memory, disk int64) {
+	t.evicted.memory += memory
+	t.evicted.disk += disk
+}
+
+// evict carries out asks, with no lock held, and returns what they freed.
+func (t *Task) evict(asks []request) (freed int64) {
+	if t.eviction == nil {
+		return evict(t, asks)
+	}
+	end := t.eviction()
+	t.evicted.memory, t.evicted.disk = 0, 0
+	freed = evict(t, asks)
+	end(t.evicted.memory, t.evicted.disk)
+	return freed
 }
 
 // spill asks consumers, one after the other, to give up need bytes. After

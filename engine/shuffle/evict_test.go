@@ -36,6 +36,10 @@ func TestOutputsAreWrittenOutForExecution(t *testing.T) {
 		err = r.attempt(50, func(env spill.Env) error {
 			hungry := env.Memory.Consumer("hungry", nil)
 			defer hungry.Close()
+			var told [2]int64
+			env.Memory.OnEviction(func() func(memory, disk int64) {
+				return func(memory, disk int64) { told[0] += memory; told[1] += disk }
+			})
 			used := r.m.Used()
 			if err := hungry.Need(int64(16*units.MiB) - used - writeSize + used/3); err != nil {
 				return err
@@ -46,8 +50,8 @@ func TestOutputsAreWrittenOutForExecution(t *testing.T) {
 			if o := r.m.mu.outputs[outputID{1, 0}]; o.resident != nil {
 				t.Error("the oldest output is still in memory")
 			}
-			if r.m.Evicted() == 0 {
-				t.Error("nothing is counted as evicted")
+			if e := r.m.Evicted(); e.Memory == 0 || e.Disk == 0 || e.Memory != told[0] || e.Disk != told[1] || e.OwnMemory != 0 || e.OwnDisk != 0 {
+				t.Errorf("%+v is counted as evicted, the attempt that asked was told %v", e, told)
 			}
 			return nil
 		})
@@ -77,7 +81,7 @@ func TestPinnedOutputsStay(t *testing.T) {
 		}
 		f.Pin.Retain()
 		rd.Close()
-		if freed := r.m.evict(1 << 30); freed != 0 {
+		if freed := r.m.evict(nil, 1<<30); freed != 0 {
 			t.Errorf("%d bytes were taken from under a reader", freed)
 		}
 		r.m.RemoveShuffle(1)

@@ -66,7 +66,7 @@ type Manager struct {
 		sync.Mutex
 		outputs map[outputID]*output
 		oldest  []*output // in memory, by time of commit
-		evicted int64     // bytes written out so far
+		evicted Evictions
 		closed  bool
 	}
 }
@@ -138,8 +138,17 @@ func (m *Manager) Outputs() (all, resident int) {
 	return len(m.mu.outputs), len(m.mu.oldest)
 }
 
-// Evicted returns how many bytes of memory outputs gave up so far.
-func (m *Manager) Evicted() int64 {
+// Evictions are outputs that were written out because somebody wanted their
+// memory, in bytes.
+type Evictions struct {
+	Memory, Disk int64 // the memory given up, and what was written to files
+	// Of both, what was for no attempt (the driver, a harness): what attempts
+	// caused is in their own figures of spilling.
+	OwnMemory, OwnDisk int64
+}
+
+// Evicted tells what was written out so far.
+func (m *Manager) Evicted() Evictions {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.mu.evicted
@@ -210,8 +219,9 @@ func (m *Manager) drop(r *resident, o *output) {
 }
 
 // evict writes outputs that nobody reads to files, oldest first, until need
-// bytes are free. An output that cannot be written stays in memory.
-func (m *Manager) evict(need int64) (freed int64) {
+// bytes are free, and tells the attempt that asks, if it is one. An output that
+// cannot be written stays in memory.
+func (m *Manager) evict(by *memory.Task, need int64) (freed int64) {
 	m.evicting.Lock()
 	defer m.evicting.Unlock()
 	if m.evicting.buf == nil {
@@ -224,12 +234,34 @@ func (m *Manager) evict(need int64) (freed int64) {
 		}
 		tried[o] = true
 		var err error
+		written := int64(0)
 		if !o.filed {
-			_, err = m.writeOut(o.outputID, o.reducers, o.resident, nil, m.evicting.buf.Data)
+			var sizes []int64
+			sizes, err = m.writeOut(o.outputID, o.reducers, o.resident, nil, m.evicting.buf.Data)
+			for _, n := range sizes {
+				written += n
+			}
 		}
-		freed += m.left(o, err == nil)
+		gone := m.left(o, err == nil) // 0 if a reader came meanwhile
+		freed += gone
+		m.count(by, gone, written)
 	}
 	return freed
+}
+
+// count books what the writing out of an output freed and wrote.
+func (m *Manager) count(by *memory.Task, gone, written int64) {
+	if by != nil {
+		by.Evicted(gone, written)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.evicted.Memory += gone
+	m.mu.evicted.Disk += written
+	if by == nil {
+		m.mu.evicted.OwnMemory += gone
+		m.mu.evicted.OwnDisk += written
+	}
 }
 
 // leave chooses the next output to write out.
@@ -255,7 +287,6 @@ func (m *Manager) left(o *output, written bool) (freed int64) {
 	if r == nil && written && o.pins == 0 && !o.removed {
 		r, o.resident = o.resident, nil
 		m.forgetLocked(o)
-		m.mu.evicted += r.bytes()
 	}
 	m.mu.Unlock()
 	if r != nil {
