@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"sync"
 
 	"github.com/execbench/execbench/engine/memory"
@@ -31,6 +33,24 @@ func (a *account) add(delta int64) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.r.Resize(a.r.Bytes() + delta)
+}
+
+// await is add for a goroutine that may wait for attempts to give memory back:
+// refused, it tries again after each release, until no attempt holds memory or
+// ctx ends.
+func (a *account) await(ctx context.Context, m *memory.Manager, delta int64) error {
+	for {
+		next, attempts := m.Released()
+		err := a.add(delta)
+		if attempts == 0 || !errors.Is(err, ErrNoMemory) {
+			return err
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // taskTable is what the driver holds for each task of a running job, in bytes

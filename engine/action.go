@@ -364,7 +364,9 @@ func call[T any](ctx context.Context, d *Dataset[T], parts []int32, name string,
 // Batches streams the records to the caller in partition order: a batch is
 // valid until the next iteration. Producers are held back while the caller
 // works, and what streams does not count towards driver.maxResultSize. While
-// the loop runs, its partitions occupy workers; leaving it cancels the job.
+// the loop runs, its partitions occupy workers; leaving it cancels the job. A
+// job or stream that is started inside the loop fails with ErrWorkersHeld when
+// the loop's own partitions hold every worker.
 func (d *Dataset[T]) Batches(ctx context.Context) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) { stream(ctx, d, yield) }
 }

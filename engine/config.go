@@ -28,7 +28,11 @@ type Config struct {
 	// Logger receives what people should read; nil: nothing.
 	Logger *slog.Logger
 	// Events receive every event of the session, in order. They are called in
-	// the middle of scheduling: a sink must not call the session, nor panic.
+	// the middle of scheduling, so a sink is quick and starts no job: what
+	// would wait for the scheduler fails with ErrInSink, as Close does.
+	// Cancelling and killing work. (A goroutine that a sink starts and waits
+	// for must do neither.) A panic is logged and counted, Close reports it,
+	// and the session lives on.
 	Events []event.Sink
 	// Mapped is told, now and then, how many bytes of pages are mapped
 	// outside the Go heap; nil: nobody.

@@ -6,14 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
 )
 
 // TestLSN_005: the whole order of a job of two stages, nothing failing.
@@ -186,4 +192,91 @@ func TestPartsAreChargedWhereWorkIsDone(t *testing.T) {
 	}
 	check(t, nil, []int64{m[task.ShuffleRecordsWritten], res[task.ShuffleRecordsRead], res[task.OutputRecordsWritten], res[task.OutputBytesWritten]},
 		[]int64{60_000, 60_000, 60_000, 6_000_000})
+}
+
+// sinkFunc is a sink that is a function.
+type sinkFunc func(event.Event)
+
+func (f sinkFunc) Emit(e event.Event) { f(e) }
+
+// A sink that panics does not take the process with it, nor the session, nor
+// the sinks after it; Close says so, with the number.
+func TestPanickingSink(t *testing.T) {
+	before, after := 0, 0
+	var log bytes.Buffer
+	s, err := engine.Open(engine.Config{Cores: 2, Memory: 128 * units.MiB, Temp: t.TempDir(), Logger: slog.New(slog.NewTextHandler(&log, nil)), Events: []event.Sink{
+		sinkFunc(func(e event.Event) {
+			if _, ok := e.(*event.TaskEnd); ok {
+				before++
+				panic("planted")
+			}
+		}),
+		sinkFunc(func(e event.Event) {
+			if _, ok := e.(*event.TaskEnd); ok {
+				after++
+			}
+		}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		n, err := engine.Range(s, 100, 7).Count(t.Context())
+		check(t, err, n, 100)
+	}
+	check(t, nil, []int{before, after}, []int{21, 21})
+	wantError(t, s.Close(), "sinkFunc panicked 21 times", "first on *event.TaskEnd: planted")
+	if n := strings.Count(log.String(), "planted"); n != 1 || !strings.Contains(log.String(), "TestPanickingSink") {
+		t.Errorf("the log tells of it %d times:\n%s", n, log.String())
+	}
+}
+
+// LSN-008: a sink that would wait for the scheduler, which waits for the sink,
+// gets an error, and the session goes on. What need not wait works.
+func TestLSN_008_SinkCallsTheSession(t *testing.T) {
+	var session atomic.Pointer[engine.Session]
+	var called sync.Map // types of events
+	d := map[string]func(s *engine.Session) error{
+		"close": func(s *engine.Session) error { return s.Close() },
+		"count": func(s *engine.Session) error { _, err := engine.Range(s, 10, 2).Count(t.Context()); return err },
+		"batches": func(s *engine.Session) (last error) {
+			for _, err := range engine.Range(s, 10, 2).Batches(t.Context()) {
+				last = err
+			}
+			return last
+		},
+	}
+	sink := sinkFunc(func(e event.Event) {
+		s, where := session.Load(), fmt.Sprintf("%T", e)
+		if s == nil { // it is being opened
+			return
+		}
+		if _, again := called.LoadOrStore(where, true); again {
+			return
+		}
+		for _, name := range slices.Sorted(maps.Keys(d)) {
+			if err := d[name](s); !errors.Is(err, engine.ErrInSink) {
+				t.Errorf("%s in a sink on %s: %v", name, where, err)
+			}
+		}
+		s.Phase("mark", 0)(nil)
+		s.CancelJobGroup("nobody's", "for the test", false)
+		if x, ok := e.(*event.TaskStart); ok {
+			check(t, nil, s.KillTask(x.Info.Task, "by the sink"), true)
+		}
+	})
+	r := start(t, engine.Config{Events: []event.Sink{sink}})
+	s := r.Session
+	session.Store(s)
+	n, err := engine.Repartition(engine.Range(s, 1000, 4), 3).Count(t.Context())
+	check(t, err, n, 1000)
+	for _, where := range []string{"*event.JobStart", "*event.StageSubmitted", "*event.TaskStart", "*event.TaskEnd", "*event.StageCompleted", "*event.JobEnd", "*event.BlockUpdated"} {
+		if _, ok := called.Load(where); !ok {
+			t.Errorf("the sink was not told of %s", where)
+		}
+	}
+	check(t, nil, r.rec.ended(task.TaskKilled), 1)
+	s.CancelJob(99, "unknown")
+	n, err = engine.Range(s, 1000, 4).Count(t.Context())
+	check(t, err, n, 1000)
 }

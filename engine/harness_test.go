@@ -195,12 +195,12 @@ func (r *rig) held(part string) (n int64) {
 // checkStream checks what holds of the events of every session that was
 // closed (LSN-004, LSN-005): each start has exactly one end, in this order;
 // stages lie within jobs and task starts within stage attempts; stamps are
-// ordered and parts add up.
+// ordered and parts add up; an attempt has its encoded messages.
 func checkStream(t testing.TB, events []event.Event) {
 	t.Helper()
 	jobs := map[id.Job]int{}
 	stages := map[id.StageAttempt]int{}
-	tasks := map[id.Task]int{}
+	tasks, launched := map[id.Task]int{}, map[id.Task]int32{}
 	for i, e := range events {
 		bad := func(format string, args ...any) {
 			t.Helper()
@@ -233,9 +233,16 @@ func checkStream(t testing.TB, events []event.Event) {
 			begin(stages[e.Info.StageAttempt], 1, "stage attempt of "+e.Info.TaskAttempt.String())
 			begin(tasks[e.Info.Task], 0, e.Info.TaskAttempt)
 			tasks[e.Info.Task]++
+			if launched[e.Info.Task] = e.LaunchBytes; e.LaunchBytes <= 0 {
+				bad("%v: its description has %d bytes", e.Info.TaskAttempt, e.LaunchBytes)
+			}
 		case *event.TaskEnd:
 			begin(tasks[e.Info.Task], 1, e.Info.TaskAttempt)
 			tasks[e.Info.Task]++
+			// One that never began has no running message.
+			if b := e.StatusBytes; e.Stamps != (task.Stamps{}) && (b[0] != launched[e.Info.Task] || b[1] <= 0 || b[2] <= b[1]) {
+				bad("%v: messages of %v bytes, launched with %d", e.Info.TaskAttempt, b, launched[e.Info.Task])
+			}
 			checkTimes(bad, e)
 		}
 	}

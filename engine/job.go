@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/memory"
@@ -33,9 +34,14 @@ type job struct {
 // on the calling goroutine. It blocks until the job ends; cancelling ctx
 // cancels the job, and the error then wraps ctx's cause.
 func (s *Session) runJob(ctx context.Context, j job, handle func(index int, value []byte) error) error {
+	if insideSink() {
+		return fmt.Errorf("cannot run %s: %w", j.name, ErrInSink)
+	}
 	if s.closed.Load() {
 		return fmt.Errorf("cannot run %s: %w", j.name, ErrClosed)
 	}
+	ctx, back := s.streams.leave(ctx)
+	defer back()
 	if !j.inner {
 		if err := s.learnLineage(ctx, j.op.node); err != nil {
 			return err
@@ -58,7 +64,7 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 	var held int64 // by kept values; the caller's from the end of the job on
 	err := s.driver.Run(ctx, spec, func(index int, value []byte) error {
 		n := int64(len(value))
-		if err := s.results.add(n); err != nil {
+		if err := s.holdResult(ctx, n); err != nil {
 			return fmt.Errorf("cannot hold %d bytes of results: %w", held+n, err)
 		}
 		err := handle(index, value)
@@ -81,6 +87,23 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 		return s.checkpointLineage(ctx, j.op.node)
 	}
 	return nil
+}
+
+// resultWait bounds how long a result waits for attempts to make room for it:
+// long against what an attempt takes to spill or to end, and an end to waiting
+// for attempts that themselves wait for whoever handles the result.
+const resultWait = 10 * time.Second
+
+// holdResult reserves what the goroutine that called an action holds of its
+// results.
+func (s *Session) holdResult(ctx context.Context, n int64) error {
+	err := s.results.add(n)
+	if err == nil || !errors.Is(err, ErrNoMemory) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, resultWait)
+	defer cancel()
+	return s.results.await(ctx, s.memory, n)
 }
 
 func (s *Session) taskFiles() []task.File {

@@ -30,6 +30,15 @@ func stream[T any](ctx context.Context, d *Dataset[T], yield func([]T, error) bo
 		yield(nil, err)
 		return
 	}
+	s := d.op.s
+	if insideSink() {
+		yield(nil, fmt.Errorf("cannot stream: %w", ErrInSink))
+		return
+	}
+	ctx, back := s.streams.leave(ctx)
+	defer back()
+	me := s.streams.begin()
+	defer s.streams.end(me)
 	chans := make([]chan streamed, d.Partitions())
 	for i := range chans {
 		chans[i] = make(chan streamed)
@@ -39,6 +48,8 @@ func stream[T any](ctx context.Context, d *Dataset[T], yield func([]T, error) bo
 	go func() { // joined below: every return passes through finish
 		done <- call(ctx, d, nil, "batches", func(t *Task, part int, each func(func([]T) error) error) (encodeFunc, error) {
 			send := func(m streamed) error {
+				s.streams.park(me, 1)
+				defer s.streams.park(me, -1)
 				for {
 					select {
 					case chans[part] <- m:

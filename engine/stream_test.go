@@ -207,3 +207,69 @@ func TestFailingStream(t *testing.T) {
 		t.Error(last)
 	}
 }
+
+// A job or stream that is started inside a loop whose stream holds every
+// worker would wait for ever: it is refused, and the loop goes on.
+func TestJobInsideAStreamThatHoldsEveryWorker(t *testing.T) {
+	for _, cores := range []int{1, 2} {
+		r := start(t, engine.Config{Cores: cores})
+		outer, inner := engine.Range(r.Session, 60_000, 2*cores), engine.Range(r.Session, 10, 1)
+		refused := 0
+		total := 0
+		for b, err := range outer.Batches(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			total += len(b)
+			if refused < 4 {
+				_, err = inner.Count(t.Context())
+				for _, serr := range inner.Batches(t.Context()) {
+					if !errors.Is(serr, engine.ErrWorkersHeld) {
+						t.Fatalf("a stream on %d cores: %v", cores, serr)
+					}
+					refused++
+				}
+				if !errors.Is(err, engine.ErrWorkersHeld) {
+					t.Fatalf("a job on %d cores: %v", cores, err)
+				}
+				refused++
+			}
+		}
+		check(t, nil, total, 60_000)
+		check(t, nil, refused, 4)
+		n, err := inner.Count(t.Context())
+		check(t, err, n, 10)
+	}
+}
+
+// While a worker is free, or will be, such a job runs; and a job of somebody
+// else's waits for its turn.
+func TestJobInsideAStreamThatLeavesAWorker(t *testing.T) {
+	r := start(t, engine.Config{Cores: 2})
+	inner := engine.Range(r.Session, 10, 3)
+	total := 0
+	for b, err := range engine.Range(r.Session, 40_000, 1).Batches(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += len(b)
+		n, err := inner.Count(t.Context())
+		check(t, err, n, 10)
+	}
+	check(t, nil, total, 40_000)
+
+	wait := func() error { return nil }
+	for b, err := range engine.Range(r.Session, 40_000, 4).Batches(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if total -= len(b); total == 40_000-len(b) {
+			wait = background(func() error {
+				n, err := inner.Count(t.Context())
+				check(t, err, n, 10)
+				return err
+			})
+		}
+	}
+	check(t, wait(), total, 0)
+}

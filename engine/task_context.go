@@ -130,6 +130,7 @@ const (
 // newResultBuffer returns a buffer for rows that are to become a result.
 func newResultBuffer(t *Task) (*taskBuffer, error) {
 	b := newTaskBuffer(t, "result")
+	t.HoldResult(b.c) // until the result has been sent
 	if err := b.room(resultHead + resultTail); err != nil {
 		return nil, err
 	}
@@ -137,16 +138,14 @@ func newResultBuffer(t *Task) (*taskBuffer, error) {
 	return b, nil
 }
 
-// result closes the buffer and returns dst with a count of rows and what the
-// buffer holds behind it: in the buffer's own memory, if dst fits its head.
+// result returns dst with a count of rows and what the buffer holds behind it:
+// in the buffer's own memory, if dst fits its head.
 func (b *taskBuffer) result(dst []byte, rows int64) []byte {
 	dst = binary.AppendUvarint(dst, uint64(rows))
 	at := resultHead - len(dst)
-	out := b.b
-	b.close()
 	if at < 0 {
-		return append(dst, out[resultHead:]...)
+		return append(dst, b.b[resultHead:]...)
 	}
-	copy(out[at:], dst)
-	return out[at:]
+	copy(b.b[at:], dst)
+	return b.b[at:]
 }

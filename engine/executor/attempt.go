@@ -276,7 +276,7 @@ func (t *try) succeed(encode Encode) {
 	case task.RouteDirect:
 	case task.RouteIndirect:
 		b := block.TaskResult(c.Task)
-		if err := t.store(b, msg, mark); err != nil {
+		if err := e.deps.Store.PutBytes(b, block.MemoryAndDiskSer, msg[mark:]); err != nil {
 			t.fail(fmt.Errorf("cannot store the result of %d bytes: %w", w.status.Size, err), false)
 			return
 		}
@@ -294,22 +294,14 @@ func (t *try) succeed(encode Encode) {
 	t.finish()
 }
 
-// store puts the result in msg[from:] into a block. The attempt's account is
-// closed by now, so what the message holds meanwhile is reserved here.
-func (t *try) store(b block.ID, msg []byte, from int) error {
-	held, err := t.w.e.deps.Memory.Reserve("results to store", int64(cap(msg)))
-	if err != nil {
-		return err
-	}
-	defer held.Release()
-	return t.w.e.deps.Store.PutBytes(b, block.MemoryAndDiskSer, msg[from:])
-}
-
 // endEncode ends encode, which is all that follows run: encoding the value,
 // giving back memory and blocks, closing the result and storing it, closing
 // the attempt's context. What is left is the message's head.
 func (t *try) endEncode() {
 	c := t.c
+	if m := c.account.Load(); m != nil {
+		m.Close() // what held the value
+	}
 	c.mu.Lock()
 	c.mu.over = true
 	cancel := c.mu.cancel
@@ -343,8 +335,9 @@ func (c *Context) collect(failed bool) (list []task.AccumUpdate, err error) {
 	return c.updates(failed), nil
 }
 
-// giveBack closes the attempt's memory account and unpins its blocks. What a
-// successful attempt still held is a leak: an error or a warning.
+// giveBack frees the attempt's memory, but for what holds its value, and unpins
+// its blocks. What a successful attempt still held is a leak: an error or a
+// warning.
 func (t *try) giveBack(success bool) error {
 	if t.closed {
 		return nil
@@ -355,7 +348,7 @@ func (t *try) giveBack(success bool) error {
 	var bytes int64
 	if m := c.account.Load(); m != nil {
 		c.Metrics[task.PeakExecutionMemory] = max(c.Metrics[task.PeakExecutionMemory], m.Peak())
-		bytes = m.Close()
+		bytes = m.CloseBut(c.result)
 		c.Metrics[task.LeakedMemory] = bytes
 	}
 	if !success || bytes == 0 && pins == 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"runtime"
+	"strings"
 	"sync/atomic"
 
 	"github.com/execbench/execbench/engine/event"
@@ -35,7 +36,7 @@ type worker struct {
 
 	// Guarded by e.mu:
 	current  *Context
-	goid     []byte // "goroutine 17 ", of the present goroutine
+	goid     string // of the present goroutine
 	began    int64
 	since    int64 // end of the last attempt, or of the last parking
 	parked   bool
@@ -82,7 +83,7 @@ func (e *Executor) help(f func()) {
 func (w *worker) loop(ended bool) {
 	runtime.LockOSThread()
 	w.e.mu.Lock()
-	w.goid = goroutineHeader()
+	w.goid = Goroutine()
 	w.e.mu.Unlock()
 	if ended {
 		w.deliver()
@@ -172,15 +173,15 @@ func (w *worker) timeLocked(now int64) event.WorkerTime {
 	return t
 }
 
-// goroutineHeader returns how the calling goroutine's stack begins:
-// "goroutine 17 ".
-func goroutineHeader() []byte {
+// Goroutine names the calling goroutine as its stack does: "goroutine 17 ".
+// It costs about a microsecond.
+func Goroutine() string {
 	var buf [64]byte
 	s := buf[:runtime.Stack(buf[:], false)]
 	if i := bytes.IndexByte(s, '['); i > 0 {
 		s = s[:i]
 	}
-	return bytes.Clone(s)
+	return string(s)
 }
 
 // stack returns the stack of the worker's goroutine.
@@ -195,7 +196,7 @@ func (w *worker) stack() string {
 		n = runtime.Stack(buf, true)
 	}
 	for s := range bytes.SplitSeq(buf[:n], []byte("\n\n")) {
-		if bytes.HasPrefix(s, header) {
+		if strings.HasPrefix(string(s), header) {
 			return string(s)
 		}
 	}

@@ -180,6 +180,11 @@ func (d *Driver) KillTask(t id.Task, reason string) bool {
 	return d.ask(func(k Token) Event { return &KillRequested{Token: k, Task: t, Reason: reason} }).OK
 }
 
+// AskKill is KillTask for a caller that cannot wait for the answer.
+func (d *Driver) AskKill(t id.Task, reason string) {
+	d.question(func(k Token) Event { return &KillRequested{Token: k, Task: t, Reason: reason} })
+}
+
 // StatusUpdate takes an encoded task.Status from an executor; msg is valid
 // during the call only. The caller may find itself stepping the scheduler:
 // Backend's methods are called, on this goroutine, before it returns.
