@@ -80,8 +80,8 @@ func (b *taskBuffer) close() {
 }
 
 // room makes sure that n bytes fit behind what is there. The buffer doubles if
-// there is memory for that, else grows as far as it must; while it moves, both
-// places are reserved.
+// there is memory for that, else grows by a quarter: by less it would move
+// with every batch. While it moves, both places are reserved.
 func (b *taskBuffer) room(n int) error {
 	old, least := cap(b.b), len(b.b)+n
 	if least <= old {
@@ -89,8 +89,8 @@ func (b *taskBuffer) room(n int) error {
 	}
 	size := max(least, 2*old)
 	err := b.c.Need(int64(size))
-	if errors.Is(err, memory.ErrNoMemory) && size > least {
-		size = least
+	if less := max(least, old+old/4); errors.Is(err, memory.ErrNoMemory) && less < size {
+		size = less
 		err = b.c.Need(int64(size))
 	}
 	if err != nil {
