@@ -13,7 +13,7 @@ STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES      = $(shell find . -name '*.go' -not -path './.git/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint fuzz bench bench-peers bench-peers-setup golden cover clean
+.PHONY: help run test race lint conformance fuzz bench bench-peers bench-peers-setup golden cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ lint: ## gofmt, vet, staticcheck, import directions and banned calls
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	go test ./engine/internal/archtest
+
+conformance: ## what became of each behaviour of engine/docs/conformance.md
+	@go test -json ./engine/... | go run ./bench/conformance
 
 fuzz: ## every fuzz target for a while (FUZZTIME=20s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | while read -r file target; do \

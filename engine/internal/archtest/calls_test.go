@@ -69,7 +69,7 @@ type ban struct {
 
 var bans = []ban{
 	{calls: []string{"fmt.Print*", "log.*", "os.Exit"}, where: []string{"engine", "workloads", "bench"},
-		except: []string{"bench/peers/main.go", "bench/peers/limit/main.go"}, // commands
+		except: []string{"bench/conformance/main.go", "bench/peers/main.go", "bench/peers/limit/main.go"}, // commands
 		why:    "libraries neither print nor end the process: return an error, or use the Logger of the Config"},
 	{calls: []string{"time.Now", "time.Since", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker", "time.AfterFunc", "time.Tick"},
 		where: []string{"engine/scheduler", "engine/plan"}, except: []string{"engine/scheduler/driver.go", "engine/scheduler/results.go"}, // the driver's goroutines

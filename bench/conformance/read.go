@@ -1,0 +1,165 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"regexp"
+	"strings"
+)
+
+var (
+	catalogued = regexp.MustCompile(`^- \*\*([A-Z]{3,4}-\d{3})\*\*`)
+	named      = regexp.MustCompile(`(?:^|[^A-Z]|Test)([A-Z]{3,4})[-_](\d{3})(?:\D|$)`)
+	asideLine  = regexp.MustCompile(`NOT APPLICABLE: ([A-Z]{3,4}-\d{3}(?:, [A-Z]{3,4}-\d{3})*), because (.*)`)
+)
+
+// readCatalogue returns the IDs in the order of the catalogue.
+func readCatalogue(r io.Reader) ([]string, error) {
+	var ids []string
+	seen := map[string]bool{}
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		m := catalogued.FindStringSubmatch(lines.Text())
+		if m == nil {
+			continue
+		}
+		if seen[m[1]] {
+			return nil, fmt.Errorf("%s stands twice in the catalogue", m[1])
+		}
+		seen[m[1]] = true
+		ids = append(ids, m[1])
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("cannot read the catalogue: %w", err)
+	}
+	if len(ids) == 0 {
+		return nil, fmt.Errorf("the catalogue lists no behaviour")
+	}
+	return ids, nil
+}
+
+// readReasons returns why behaviours stand aside, by ID, from the comments of
+// the test files.
+func readReasons(tests fs.FS) (map[string]string, error) {
+	aside := map[string]string{}
+	err := fs.WalkDir(tests, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := fs.ReadFile(tests, path)
+		if err != nil {
+			return err
+		}
+		for _, block := range comments(string(text)) {
+			for _, m := range asideLine.FindAllStringSubmatch(block, -1) {
+				for id := range strings.SplitSeq(m[1], ", ") {
+					if aside[id] != "" {
+						return fmt.Errorf("%s: %s has a reason to stand aside already", path, id)
+					}
+					aside[id] = strings.TrimSuffix(strings.TrimSpace(m[2]), ".")
+				}
+			}
+		}
+		return nil
+	})
+	return aside, err
+}
+
+// comments returns the // comments of a file, each paragraph on a line of its
+// own: a reason may run over several lines.
+func comments(text string) []string {
+	var blocks []string
+	block := ""
+	flush := func() {
+		if block != "" {
+			blocks = append(blocks, block)
+		}
+		block = ""
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		words, ok := strings.CutPrefix(strings.TrimSpace(line), "//")
+		words = strings.TrimSpace(words)
+		if !ok || words == "" || strings.HasPrefix(words, "NOT APPLICABLE:") {
+			flush()
+		}
+		if ok && words != "" {
+			block = strings.TrimSpace(block + " " + words)
+		}
+	}
+	flush()
+	return blocks
+}
+
+// outcome is how the tests of a behaviour ended.
+type outcome struct {
+	passed, failed, skipped []string
+}
+
+// readTests reads the events of go test -json and returns how tests ended, by
+// the IDs in their names. A package that does not build or panics fails the
+// tests that it did not end.
+func readTests(r io.Reader) (map[string]*outcome, error) {
+	tests := map[string]*outcome{}
+	running := map[string][]string{} // by package and test: its IDs
+	at := func(id string) *outcome {
+		if tests[id] == nil {
+			tests[id] = &outcome{}
+		}
+		return tests[id]
+	}
+	events := json.NewDecoder(bufio.NewReader(r))
+	for {
+		var e struct{ Action, Package, Test string }
+		if err := events.Decode(&e); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, fmt.Errorf("cannot read the events of go test -json: %w", err)
+		}
+		ids := idsOf(e.Test)
+		if len(ids) == 0 {
+			continue
+		}
+		key := e.Package + " " + e.Test
+		for _, id := range ids {
+			switch e.Action {
+			case "run":
+				running[key] = ids
+			case "pass":
+				at(id).passed = append(at(id).passed, e.Test)
+			case "fail":
+				at(id).failed = append(at(id).failed, e.Test)
+			case "skip":
+				at(id).skipped = append(at(id).skipped, e.Test)
+			}
+		}
+		if e.Action == "pass" || e.Action == "fail" || e.Action == "skip" {
+			delete(running, key)
+		}
+	}
+	for key, ids := range running {
+		_, test, _ := strings.Cut(key, " ")
+		for _, id := range ids {
+			at(id).failed = append(at(id).failed, test+" (did not end)")
+		}
+	}
+	return tests, nil
+}
+
+// idsOf returns the IDs in a test's name that its parent's name does not
+// already carry, so that a subtest counts once.
+func idsOf(test string) []string {
+	i := strings.LastIndexByte(test, '/')
+	var ids []string
+	for rest := test[i+1:]; ; {
+		m := named.FindStringSubmatchIndex(rest)
+		if m == nil {
+			return ids
+		}
+		ids = append(ids, rest[m[2]:m[3]]+"-"+rest[m[4]:m[5]])
+		rest = rest[m[5]:]
+	}
+}
