@@ -42,11 +42,7 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 		if err != nil {
 			return nil, err
 		}
-		defer w.Close()
-		if err := d.each(t, part, w.Add); err != nil && !stopped(err) {
-			return nil, err
-		}
-		return w.Commit()
+		return writeAll(t, part, d, w)
 	}
 	merge := spill.Aggregate[C, C]{First: func(c C) C { return c }, Add: agg.Merge, Merge: agg.Merge}
 	return newWide(d.op.s, name, []*plan.ShuffleDep{dep}, plan.Unordered, []mapWriter{write},

@@ -73,12 +73,25 @@ func partitioned[T any](d *Dataset[T], dep *plan.ShuffleDep, c codec.Codec[T], p
 		if err != nil {
 			return nil, err
 		}
-		defer w.Close()
-		if err := d.each(t, part, w.Add); err != nil && !stopped(err) {
-			return nil, err
-		}
-		return w.Commit()
+		return writeAll(t, part, d, w)
 	}
+}
+
+// mapOutput is what writes one map task's rows by reducer: with or without
+// combining them first.
+type mapOutput[T any] interface {
+	Add(rows []T) error
+	Commit() (*task.MapStatus, error)
+	Close() error
+}
+
+// writeAll computes a partition into w, commits it and closes it.
+func writeAll[T any](t *Task, part int, d *Dataset[T], w mapOutput[T]) (*task.MapStatus, error) {
+	defer w.Close()
+	if err := d.each(t, part, w.Add); err != nil && !stopped(err) {
+		return nil, err
+	}
+	return w.Commit()
 }
 
 func (t *Task) target(dep *plan.ShuffleDep) shuffle.Target {

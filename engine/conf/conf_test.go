@@ -72,7 +72,10 @@ func countFields(t reflect.Type) (n int) {
 }
 
 func TestDefaults(t *testing.T) {
-	s := Default()
+	s, _, err := Parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name      string
 		got, want any

@@ -93,15 +93,6 @@ var unitNames = map[string]string{
 // and change the slice.
 func Keys() []Key { return slices.Clone(table) }
 
-// Lookup finds a key by its name, with or without Prefix.
-func Lookup(name string) (Key, bool) {
-	k := lookup(strings.TrimPrefix(name, Prefix))
-	if k == nil {
-		return Key{}, false
-	}
-	return *k, true
-}
-
 func lookup(bare string) *Key {
 	i, ok := slices.BinarySearchFunc(table, bare, func(k Key, name string) int { return strings.Compare(k.Name, name) })
 	if !ok {

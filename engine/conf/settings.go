@@ -114,12 +114,3 @@ type EventLog struct {
 	Overwrite    bool // replace a log of the same name
 	BlockUpdates bool // logBlockUpdates.enabled
 }
-
-// Default returns the settings of a session for which nothing was set.
-func Default() Settings {
-	s, _, err := Parse(nil)
-	if err != nil {
-		panic("conf: the table's own defaults do not parse: " + err.Error())
-	}
-	return s
-}

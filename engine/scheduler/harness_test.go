@@ -452,3 +452,11 @@ func (h *harness) lines(prefix string) []string {
 
 // clear forgets what was written.
 func (h *harness) clear() { h.out = nil }
+
+// available returns the number of map outputs that are there.
+func (o *outputs) available(s id.Shuffle) int {
+	if m := o.shuffles[s]; m != nil {
+		return len(m.statuses) - m.missing
+	}
+	return 0
+}

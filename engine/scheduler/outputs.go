@@ -84,14 +84,6 @@ func (o *outputs) missing(s id.Shuffle) []int32 {
 	return parts
 }
 
-// available returns the number of outputs that are there.
-func (o *outputs) available(s id.Shuffle) int {
-	if m := o.shuffles[s]; m != nil {
-		return len(m.statuses) - m.missing
-	}
-	return 0
-}
-
 // removeOne unregisters one output, if it is (still) on the executor.
 func (o *outputs) removeOne(s id.Shuffle, part int32, on id.Executor) {
 	m := o.shuffles[s]
