@@ -217,3 +217,34 @@ func TestDeepLineage(t *testing.T) {
 		t.Errorf("a deep lineage prints %d bytes", len(plan))
 	}
 }
+
+// Tasks do not run ahead of a caller who takes its time over results: what
+// waits for it is bounded, whatever the job returns in all.
+func TestResultsDoNotPileUpBeforeTheirCaller(t *testing.T) {
+	const cores, size = 2, 1 << 20
+	for route, conf := range map[string]map[string]string{"direct": {"task.maxDirectResultSize": "2MiB"}, "stored": {"task.maxDirectResultSize": "64KiB"}} {
+		r := start(t, engine.Config{Cores: cores, Memory: 256 * units.MiB, Conf: conf})
+		var made atomic.Int64
+		d := engine.FromFunc(r.Session, "blobs", 60, func(_ *engine.Task, _ int, emit func([]string) error) error {
+			made.Add(1)
+			return emit([]string{strings.Repeat("x", size)})
+		})
+		handled, most := int64(0), int64(0)
+		err := d.CollectEach(t.Context(), func(int, []string) error {
+			n, err := engine.Range(r.Session, 100, 4).Count(t.Context()) // others get the workers
+			check(t, err, n, 100)
+			for range 1000 { // every chance to run ahead
+				yieldNow()
+			}
+			most = max(most, made.Load()-handled)
+			handled++
+			return nil
+		})
+		check(t, err, handled, 60)
+		// 8 MiB may wait, one is with the caller, each worker makes one, and of
+		// stored ones each getter has one.
+		if most > 8+1+1+cores+4+1 {
+			t.Errorf("%s: %d results were made and not handled", route, most)
+		}
+	}
+}

@@ -39,6 +39,10 @@ type Config struct {
 	MaxResult     units.Bytes // running total of a result stage's task set; 0: no limit
 	MaxMessage    units.Bytes // largest task description; 128 MiB
 	ResultGetters int         // goroutines that fetch stored results; 4
+	// MaxUntaken is how many bytes of results may be on their way to the caller
+	// of a job before no more of its result tasks are launched; 8 MiB: some
+	// milliseconds of results, which is how late a caller looks for them.
+	MaxUntaken units.Bytes
 
 	Barrier conf.Barrier // zero fields: 365 days, 15 s, 40
 
@@ -71,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxMessage == 0 {
 		c.MaxMessage = 128 * units.MiB
+	}
+	if c.MaxUntaken == 0 {
+		c.MaxUntaken = 8 * units.MiB
 	}
 	return c
 }

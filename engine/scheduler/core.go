@@ -120,6 +120,8 @@ func (c *Core) Handle(now int64, e Event) []Command {
 		c.fetchBegun(e.Task)
 	case *ResultFetched:
 		c.resultFetched(e)
+	case *ResultsTaken:
+		c.resultsTaken(e)
 	case *KillRequested:
 		c.killRequested(e)
 	case *CommitAsked:

@@ -29,6 +29,8 @@ type Driver struct {
 	made    []*BinaryMade // to handle before the next event
 	closed  bool
 
+	tellTaken int64 // bytes of values from which the core is told that they are handled
+
 	fetches fetches
 	timer   chan int64 // has room for one: the moment that the timer is to wait for
 	quit    chan struct{}
@@ -46,6 +48,7 @@ func New(cfg Config, deps Deps) *Driver {
 		timer:   make(chan int64, 1),
 		quit:    make(chan struct{}),
 	}
+	d.tellTaken = int64(cfg.MaxUntaken / 8)
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -97,6 +100,7 @@ func (d *Driver) run(ctx context.Context, spec *JobSpec, handle func(delivery) e
 	var spare []delivery
 	var failed *HandlerError
 	done := ctx.Done()
+	var taken int64 // bytes handled and not yet told
 	for {
 		batch, ended, err := w.take(spare)
 		for i := range batch {
@@ -105,8 +109,13 @@ func (d *Driver) run(ctx context.Context, spec *JobSpec, handle func(delivery) e
 					d.box.post(item{event: &JobCancelled{Job: n, Reason: failed.Error(), Cause: failed}})
 				}
 			}
+			taken += int64(len(batch[i].value))
+			batch[i] = delivery{}
+			if taken >= d.tellTaken {
+				d.box.post(item{event: &ResultsTaken{Job: n, Bytes: taken}})
+				taken = 0
+			}
 		}
-		clear(batch)
 		spare = batch
 		switch {
 		case ended && failed != nil:

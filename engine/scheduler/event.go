@@ -69,6 +69,13 @@ type (
 		Lost   string
 	}
 
+	// ResultsTaken tells that the caller of a job has handled values of so
+	// many bytes more.
+	ResultsTaken struct {
+		Job   id.Job
+		Bytes int64
+	}
+
 	// KillRequested asks that one attempt be killed. The answer says whether
 	// it was running.
 	KillRequested struct {
@@ -129,6 +136,7 @@ func (*BinaryMade) isEvent()     {}
 func (*TaskStatus) isEvent()     {}
 func (*FetchBegun) isEvent()     {}
 func (*ResultFetched) isEvent()  {}
+func (*ResultsTaken) isEvent()   {}
 func (*KillRequested) isEvent()  {}
 func (*CommitAsked) isEvent()    {}
 func (*BarrierArrived) isEvent() {}

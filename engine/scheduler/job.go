@@ -20,6 +20,8 @@ type job struct {
 	stages   []*stage // every stage it needs, by id
 	finished []bool   // [results] by result index
 	left     int      // results missing
+	fetching int64    // bytes of stored results on their way
+	untaken  int64    // bytes of values delivered and not yet handled, as far as was told
 }
 
 // waitingJob is a barrier job that found too few slots and looks again.
@@ -157,6 +159,7 @@ func (c *Core) resultIn(j *job, s *stage, index int32, value []byte) {
 	j.finished[index] = true
 	j.left--
 	if j.left > 0 {
+		j.untaken += int64(len(value))
 		c.deliver(j, index, value, nil)
 		return
 	}
@@ -168,6 +171,24 @@ func (c *Core) resultIn(j *job, s *stage, index int32, value []byte) {
 	c.deliver(j, index, value, nil)
 	c.command(&EndJob{Job: j.id})
 }
+
+// resultsTaken notes that the caller of a job has handled values.
+func (c *Core) resultsTaken(e *ResultsTaken) {
+	if j := c.jobs[e.Job]; j != nil {
+		c.lessUntaken(j, func(j *job) { j.untaken -= e.Bytes })
+	}
+}
+
+// lessUntaken offers slots if what subtract does lets a job go on.
+func (c *Core) lessUntaken(j *job, subtract func(*job)) {
+	held := c.heldBack(j)
+	subtract(j)
+	c.offers = c.offers || held && !c.heldBack(j)
+}
+
+// heldBack reports whether a job's caller is so far behind its results that
+// no more of them are to be made.
+func (c *Core) heldBack(j *job) bool { return j.fetching+j.untaken > int64(c.cfg.MaxUntaken) }
 
 // finishMapJobs ends the map-stage jobs of an available stage.
 func (c *Core) finishMapJobs(s *stage) {

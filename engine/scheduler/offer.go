@@ -82,7 +82,7 @@ func (c *Core) offer() {
 	}
 	for i, ts := range c.queue {
 		c.queue[i] = nil
-		if ts.draining || free == 0 {
+		if ts.draining || free == 0 || ts.stage.dep == nil && c.heldBack(ts.stage.job) {
 			continue
 		}
 		if ts.barrier {

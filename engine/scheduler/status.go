@@ -69,6 +69,7 @@ func (c *Core) finished(a *attempt, e *TaskStatus) {
 		c.resultHere(a, &e.Result)
 	case task.RouteIndirect:
 		a.fetch = true
+		ts.job.fetching += a.value
 		c.command(&FetchResult{Task: a.info.Task, Block: block.ID(e.Status.Block)})
 	default:
 		c.attemptFailed(a, &task.Failure{Kind: task.TaskResultLost,

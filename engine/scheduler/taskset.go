@@ -184,6 +184,9 @@ func (c *Core) newAttempt(ts *taskSet, pos int32, x *executor, at task.Locality)
 // unlink takes an attempt that has ended out of its set's tables.
 func (c *Core) unlink(a *attempt) {
 	ts := a.set
+	if a.fetch {
+		c.lessUntaken(ts.job, func(j *job) { j.fetching -= a.value })
+	}
 	for p := &ts.running[a.pos]; ; p = &(*p).next {
 		if *p == nil {
 			invariant.Violated("attempt %d is not in its task set", a.info.Task)

@@ -482,6 +482,45 @@ func TestRES_003_BudgetOfResults(t *testing.T) {
 	}
 }
 
+// A caller who is far behind its results gets no more made, while other jobs
+// get the slots; what it takes sets them going again.
+func TestResultsWaitForTheirCaller(t *testing.T) {
+	cfg := one(2)
+	cfg.MaxUntaken = 1000
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(7))
+	done := func(n id.Task, bytes int) {
+		d := h.gone(n)
+		e := &TaskStatus{Status: task.Status{Task: n, Executor: d.Executor, State: task.Finished, Route: task.RouteDirect}}
+		e.Result.Value = make([]byte, bytes)
+		h.do(e)
+	}
+	done(0, 500)
+	done(1, 500) // at the limit
+	done(2, 500)
+	done(3, 500)
+	if n := len(h.tasks); n != 0 {
+		t.Fatalf("%d attempts run although %d bytes wait for the caller", n, 2000)
+	}
+	h.submit(1, h.node(1))
+	done(4, 10) // the other job's
+	h.do(&ResultsTaken{Job: 0, Bytes: 900})
+	if n := len(h.tasks); n != 0 {
+		t.Fatalf("%d attempts run although 1100 bytes wait for the caller", n)
+	}
+	h.do(&ResultsTaken{Job: 0, Bytes: 100})
+	if n := len(h.tasks); n != 2 {
+		t.Fatalf("%d attempts run, want 2", n)
+	}
+	h.do(&ResultsTaken{Job: 0, Bytes: 1000})
+	done(5, 1)
+	done(6, 1)
+	done(7, 1)
+	h.succeeded(0, 7)
+	h.do(&ResultsTaken{Job: 0, Bytes: 3}) // it has ended
+	h.empty()
+}
+
 func TestRES_006_ResultSizeIsSetByTheDriver(t *testing.T) {
 	h := newHarness(t, one(1))
 	h.submit(0, h.node(1))
