@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/execbench/execbench/bench/folder"
@@ -22,6 +23,20 @@ const (
 	ExitInterrupt    = 130 // SIGINT
 	ExitTerminate    = 143 // SIGTERM
 )
+
+// Worst returns the gravest of exit codes: signals, then bugs of ours, then
+// what is broken, refused, and the answers that a gate gives.
+func Worst(codes ...int) int {
+	worst := 0
+	for _, code := range codes {
+		if slices.Index(gravity, code) < slices.Index(gravity, worst) {
+			worst = code
+		}
+	}
+	return worst
+}
+
+var gravity = []int{ExitTerminate, ExitInterrupt, ExitInternal, ExitBroken, ExitUsage, ExitEnvironment, ExitGate, ExitInconclusive, ExitDone}
 
 // Usage marks an error as the user's to mend: a value, a path or a
 // combination that cannot be used. Nothing was run.

@@ -47,7 +47,7 @@ func (t *totals) take() folder.Totals {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	out, m := t.mu.t, &t.mu.sum
-	out.InputBytes, out.OutputBytes = m[task.InputBytesRead], m[task.OutputBytesWritten]
+	out.InputBytes, out.InputRecords, out.OutputBytes = m[task.InputBytesRead], m[task.InputRecordsRead], m[task.OutputBytesWritten]
 	out.ShuffleRead = m[task.ShuffleLocalBytesRead] + m[task.ShuffleRemoteBytesRead]
 	out.ShuffleWritten = m[task.ShuffleBytesWritten]
 	out.MemorySpilled, out.DiskSpilled, out.Spills = m[task.MemoryBytesSpilled], m[task.DiskBytesSpilled], m[task.SpillCount]

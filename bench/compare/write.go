@@ -4,14 +4,12 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
-
+	"github.com/execbench/execbench/bench/table"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -26,25 +24,25 @@ func (r *Result) Write(w io.Writer) error {
 		for _, d := range r.Differences {
 			rows = append(rows, []string{d.Workload, d.What, said(d.Old), said(d.New)})
 		}
-		if err := table(w, "The runs differ in more than the program", 4, []string{"workload", "what", "old", "new"}, rows); err != nil {
+		if err := draw(w, "The runs differ in more than the program", 4, []string{"workload", "what", "old", "new"}, rows); err != nil {
 			return err
 		}
 	}
-	if err := table(w, "Iterations", 1, []string{"workload", "iteration", "old", "new", "Δ"}, samples(r.Times())); err != nil {
+	if err := draw(w, "Iterations", 1, []string{"workload", "iteration", "old", "new", "Δ"}, samples(r.Times())); err != nil {
 		return err
 	}
 	header := []string{"workload", "stage", "part", "old", "new", "Δ", percent(Ratio(r.Confidence)) + " interval", "p (Holm)", "verdict", "detectable"}
-	if err := table(w, "Whole iterations, medians", 3, header, cells(r.Runs)); err != nil {
+	if err := draw(w, "Whole iterations, medians", 3, header, cells(r.Runs)); err != nil {
 		return err
 	}
-	if err := table(w, "Parts of stages, medians of the attempts' summed time", 3, header, cells(r.Parts)); err != nil {
+	if err := draw(w, "Parts of stages, medians of the attempts' summed time", 3, header, cells(r.Parts)); err != nil {
 		return err
 	}
 	var rows [][]string
 	for _, f := range r.Figures {
 		rows = append(rows, []string{f.Workload, f.Name, quantity(f.Old, f.Unit), quantity(f.New, f.Unit), change(f.Change)})
 	}
-	if err := table(w, "What was done, in the last iteration; not tested", 2, []string{"workload", "figure", "old", "new", "Δ"}, rows); err != nil {
+	if err := draw(w, "What was done, in the last iteration; not tested", 2, []string{"workload", "figure", "old", "new", "Δ"}, rows); err != nil {
 		return err
 	}
 	var lines []string
@@ -145,35 +143,9 @@ func interval(i *Interval) string {
 	return change(i.Low) + " … " + change(i.High)
 }
 
-// table writes a title and a table; the first columns are left aligned.
-func table(w io.Writer, title string, left int, header []string, rows [][]string) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	if _, err := io.WriteString(w, title+"\n"); err != nil {
-		return err
-	}
-	align := make([]tw.Align, len(header))
-	for i := range align {
-		align[i] = tw.AlignRight
-		if i < left || header[i] == "verdict" {
-			align[i] = tw.AlignLeft
-		}
-	}
-	cells := tw.CellConfig{Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off}, Alignment: tw.CellAlignment{PerColumn: align}}
-	t := tablewriter.NewTable(w, tablewriter.WithConfig(tablewriter.Config{Header: cells, Row: cells}), tablewriter.WithRenderer(
-		renderer.NewBlueprint(tw.Rendition{Borders: tw.BorderNone, Symbols: tw.NewSymbols(tw.StyleLight), Settings: tw.Settings{
-			Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off, ShowHeader: tw.On},
-			Lines:      tw.Lines{ShowHeaderLine: tw.On, ShowTop: tw.Off, ShowBottom: tw.Off}}})))
-	t.Header(header)
-	for _, r := range rows {
-		if err := t.Append(r); err != nil {
-			return fmt.Errorf("cannot write table %q: %w", title, err)
-		}
-	}
-	if err := t.Render(); err != nil {
-		return fmt.Errorf("cannot write table %q: %w", title, err)
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+// draw writes a title and a table; the first columns, and verdicts, are left
+// aligned.
+func draw(w io.Writer, title string, left int, header []string, rows [][]string) error {
+	t := &table.Table{Title: title, Header: header, Left: append(table.First(left), slices.Index(header, "verdict")), Rows: rows}
+	return t.Write(w, false)
 }

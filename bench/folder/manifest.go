@@ -128,6 +128,7 @@ type Totals struct {
 	Tasks          int64 `json:"tasks"`
 	Failed         int64 `json:"failed_tasks"`
 	InputBytes     int64 `json:"input_bytes"`
+	InputRecords   int64 `json:"input_records"`
 	OutputBytes    int64 `json:"output_bytes"`
 	ShuffleRead    int64 `json:"shuffle_read_bytes"`
 	ShuffleWritten int64 `json:"shuffle_written_bytes"`

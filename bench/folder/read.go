@@ -33,7 +33,11 @@ func Open(dir string) (*Run, error) {
 			if _, derr := os.Stat(dir); derr != nil {
 				return nil, fmt.Errorf("cannot open run folder %s: there is no such folder", dir)
 			}
-			return nil, fmt.Errorf("cannot open run folder %s: there is no %s in it", dir, ManifestFile)
+			within := ""
+			if runs, err := filepath.Glob(filepath.Join(dir, "*", ManifestFile)); err == nil && len(runs) > 0 {
+				within = "; name one of the run folders in it, like " + filepath.Dir(runs[0])
+			}
+			return nil, fmt.Errorf("cannot open run folder %s: there is no %s in it%s", dir, ManifestFile, within)
 		}
 		return nil, fmt.Errorf("cannot open run folder %s: %w", dir, err)
 	}

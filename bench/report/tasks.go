@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/execbench/execbench/bench/table"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
@@ -266,10 +267,10 @@ func (t *attempts) table(w io.Writer, f Format) error {
 	if len(t.keys) > tableRowsMax {
 		return fmt.Errorf("%w (%d, a table takes %d)", errTooManyRows, len(t.keys), tableRowsMax)
 	}
-	out := &table{title: "Attempts", left: columns(0, 1, 3, 4), header: []string{"stage", "task", "TID", "worker", "end"}}
+	out := &table.Table{Title: "Attempts", Left: []int{0, 1, 3, 4}, Header: []string{"stage", "task", "TID", "worker", "end"}}
 	for fig := range FigureCount {
 		if t.used[fig] != 0 {
-			out.header = append(out.header, fig.Label())
+			out.Header = append(out.Header, fig.Label())
 		}
 	}
 	var r attemptRow
@@ -282,7 +283,7 @@ func (t *attempts) table(w io.Writer, f Format) error {
 				cells = append(cells, quantity(r.figures[fig], fig.Unit()))
 			}
 		}
-		out.add(cells...)
+		out.Add(cells...)
 	}
-	return out.write(w, f)
+	return out.Write(w, f == Markdown)
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/execbench/execbench/bench/table"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
@@ -98,9 +99,9 @@ type document struct {
 	err    error
 }
 
-func (d *document) table(t *table) {
-	if d.err == nil && len(t.rows) > 0 {
-		d.err = t.write(d.w, d.format)
+func (d *document) table(t *table.Table) {
+	if d.err == nil && len(t.Rows) > 0 {
+		d.err = t.Write(d.w, d.format == Markdown)
 	}
 }
 
@@ -143,14 +144,6 @@ func (m *Model) during(p *Account) (jobs []*Job, stages []*Stage) {
 	return jobs, stages
 }
 
-func columns(at ...int) map[int]bool {
-	m := make(map[int]bool)
-	for _, i := range at {
-		m[i] = true
-	}
-	return m
-}
-
 // span prints the time between two moments, dash when it has no end.
 func span(from, to int64) string {
 	if to == 0 {
@@ -159,11 +152,11 @@ func span(from, to int64) string {
 	return duration(to - from)
 }
 
-func jobTable(jobs []*Job) *table {
-	t := &table{title: "Jobs", left: columns(1, 2), header: []string{
+func jobTable(jobs []*Job) *table.Table {
+	t := &table.Table{Title: "Jobs", Left: []int{1, 2}, Header: []string{
 		"job", "action", "status", "time", "stages", "skipped stages", "failed stages", "tasks", "succeeded", "failed", "killed"}}
 	for _, j := range jobs {
-		t.add(text(j.ID), j.Name, j.Status, span(j.Submitted, j.Completed), text(j.CompletedStages), text(j.SkippedStages), text(j.FailedStages),
+		t.Add(text(j.ID), j.Name, j.Status, span(j.Submitted, j.Completed), text(j.CompletedStages), text(j.SkippedStages), text(j.FailedStages),
 			text(j.Tasks-j.SkippedTasks), text(j.Counts.Succeeded), text(j.Counts.Failed), text(j.Counts.Killed))
 	}
 	return t
@@ -171,12 +164,12 @@ func jobTable(jobs []*Job) *table {
 
 func text[T ~int32 | ~int64](v T) string { return strconv.FormatInt(int64(v), 10) }
 
-func stageTable(stages []*Stage) *table {
-	t := &table{title: "Stages", left: columns(0, 1, 2), header: []string{"stage", "name", "status", "time", "tasks", "succeeded", "failed", "killed",
+func stageTable(stages []*Stage) *table.Table {
+	t := &table.Table{Title: "Stages", Left: []int{0, 1, 2}, Header: []string{"stage", "name", "status", "time", "tasks", "succeeded", "failed", "killed",
 		"attempt wall", "input", "output", "shuffle read", "shuffle write", "spilled to disk"}}
 	for _, s := range stages {
 		size := func(f Figure) string { return units.Bytes(s.totals[f]).String() }
-		t.add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, s.Status, span(s.Submitted, s.Completed), text(s.Tasks),
+		t.Add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, s.Status, span(s.Submitted, s.Completed), text(s.Tasks),
 			text(s.Counts.Succeeded), text(s.Counts.Failed), text(s.Counts.Killed), duration(s.totals[Wall]), size(InputBytes), size(OutputBytes),
 			size(ShuffleReadBytes), size(ShuffleWriteBytes), size(DiskSpilled))
 	}
@@ -185,15 +178,15 @@ func stageTable(stages []*Stage) *table {
 
 // routeTable has a row for each way that results of a stage took. Bytes are
 // those of encoded results, and of the map outputs' statuses of map stages.
-func routeTable(stages []*Stage) *table {
-	t := &table{title: "Results by route", left: columns(0, 1, 2), header: []string{"stage", "name", "route", "results", "bytes", "largest", "fetch", "fetch per result"}}
+func routeTable(stages []*Stage) *table.Table {
+	t := &table.Table{Title: "Results by route", Left: []int{0, 1, 2}, Header: []string{"stage", "name", "route", "results", "bytes", "largest", "fetch", "fetch per result"}}
 	for _, s := range stages {
 		for _, r := range s.Routes {
 			fetch, each := dash, dash
 			if r.route == task.RouteIndirect {
 				fetch, each = duration(r.Fetch), duration(r.Fetch/r.Results)
 			}
-			t.add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, r.Name, text(r.Results),
+			t.Add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, r.Name, text(r.Results),
 				units.Bytes(r.Bytes).String(), units.Bytes(r.Largest).String(), fetch, each)
 		}
 	}
@@ -217,17 +210,17 @@ var spreadHeader = []string{"min", "p25", "median", "p75", "p95", "max", "larges
 
 // breakdownTable tells where the time of a stage's attempts went. The rows
 // without a dot below the first add up to it, those with one to run.
-func breakdownTable(s *Stage) *table {
-	t := &table{left: columns(0), title: fmt.Sprintf("Stage %s, %s: time of %d attempts",
+func breakdownTable(s *Stage) *table.Table {
+	t := &table.Table{Left: []int{0}, Title: fmt.Sprintf("Stage %s, %s: time of %d attempts",
 		id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}, s.Name, s.Counts.Succeeded+s.Counts.Failed+s.Counts.Killed),
-		header: append([]string{"part", "total", "share", "CPU"}, spreadHeader...)}
+		Header: append([]string{"part", "total", "share", "CPU"}, spreadHeader...)}
 	row := func(f Figure) {
 		st := s.stats(f)
 		cpu := dash
 		if st.CPU != nil {
 			cpu = duration(*st.CPU)
 		}
-		t.add(append([]string{f.Label(), duration(st.Total), percent(st.Total, s.totals[Wall]), cpu}, st.spread()...)...)
+		t.Add(append([]string{f.Label(), duration(st.Total), percent(st.Total, s.totals[Wall]), cpu}, st.spread()...)...)
 	}
 	for _, f := range []Figure{Wall, SchedulerDelay, TaskDecode, Run} {
 		row(f)
@@ -251,22 +244,22 @@ func (s *Stage) stats(f Figure) *FigureStats {
 
 // figuresTable holds what is not time inside the attempt: data, memory and
 // the collector.
-func figuresTable(s *Stage) *table {
-	t := &table{left: columns(0), title: fmt.Sprintf("Stage %s: data and memory", id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}),
-		header: append([]string{"figure", "total"}, spreadHeader...)}
+func figuresTable(s *Stage) *table.Table {
+	t := &table.Table{Left: []int{0}, Title: fmt.Sprintf("Stage %s: data and memory", id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}),
+		Header: append([]string{"figure", "total"}, spreadHeader...)}
 	for i := range s.Figures {
 		st := &s.Figures[i]
 		if st.Figure <= Compute || st.Figure == DecodeCPU || st.Figure == RunCPU || st.Figure == EncodeCPU {
 			continue
 		}
-		t.add(append([]string{st.Figure.Label(), quantity(st.Total, st.Figure.Unit())}, st.spread()...)...)
+		t.Add(append([]string{st.Figure.Label(), quantity(st.Total, st.Figure.Unit())}, st.spread()...)...)
 	}
 	return t
 }
 
 // accountTable tells where worker time went, a column for the session and one
 // for each phase's name; phases of one name are summed.
-func (m *Model) accountTable() *table {
+func (m *Model) accountTable() *table.Table {
 	accounts := []Account{m.Session}
 	for _, p := range m.Phases {
 		if i := slices.IndexFunc(accounts[1:], func(a Account) bool { return a.Name == p.Name }); i >= 0 {
@@ -276,13 +269,13 @@ func (m *Model) accountTable() *table {
 		p.End, p.Begin = p.Wall(), 0 // from here on a length
 		accounts = append(accounts, p)
 	}
-	t := &table{title: "Worker time", left: columns(0), header: []string{"part"}}
+	t := &table.Table{Title: "Worker time", Left: []int{0}, Header: []string{"part"}}
 	for i, a := range accounts {
 		name := a.Name
 		if n := m.phaseCount(a.Name); i > 0 && n > 1 {
 			name = fmt.Sprintf("%d × %s", n, name)
 		}
-		t.header = append(t.header, name, "share")
+		t.Header = append(t.Header, name, "share")
 	}
 	row := func(label string, cell func(a *Account) (string, string)) {
 		cells := []string{label}
@@ -290,7 +283,7 @@ func (m *Model) accountTable() *table {
 			v, share := cell(&accounts[i])
 			cells = append(cells, v, share)
 		}
-		t.add(cells...)
+		t.Add(cells...)
 	}
 	part := func(label string, ns func(a *Account) int64) {
 		row(label, func(a *Account) (string, string) { return duration(ns(a)), percent(ns(a), a.WorkerTime) })
@@ -349,32 +342,32 @@ func sumOf(a, b *int64) *int64 {
 
 // memoryTable shows the sample with the highest RSS: reserved by owner +
 // runtime + other = RSS.
-func (m *Model) memoryTable() *table {
-	t := &table{title: "Memory", left: columns(0), header: []string{"owner", "bytes", "share"}}
+func (m *Model) memoryTable() *table.Table {
+	t := &table.Table{Title: "Memory", Left: []int{0}, Header: []string{"owner", "bytes", "share"}}
 	mem := &m.Memory
 	if mem.Samples == 0 {
 		return t
 	}
-	t.title = fmt.Sprintf("Memory when RSS was highest; its peak was %s, the budget is %s", units.Bytes(mem.PeakRSS), units.Bytes(mem.Budget))
+	t.Title = fmt.Sprintf("Memory when RSS was highest; its peak was %s, the budget is %s", units.Bytes(mem.PeakRSS), units.Bytes(mem.Budget))
 	for _, a := range mem.Accounts {
-		t.add(a.Name, units.Bytes(a.Bytes).String(), percent(a.Bytes, mem.RSS))
+		t.Add(a.Name, units.Bytes(a.Bytes).String(), percent(a.Bytes, mem.RSS))
 	}
-	t.add("Go runtime", units.Bytes(mem.Runtime).String(), percent(mem.Runtime, mem.RSS))
-	t.add("other", units.Bytes(mem.Other).String(), percent(mem.Other, mem.RSS))
-	t.add("RSS", units.Bytes(mem.RSS).String(), percent(mem.RSS, mem.RSS))
+	t.Add("Go runtime", units.Bytes(mem.Runtime).String(), percent(mem.Runtime, mem.RSS))
+	t.Add("other", units.Bytes(mem.Other).String(), percent(mem.Other, mem.RSS))
+	t.Add("RSS", units.Bytes(mem.RSS).String(), percent(mem.RSS, mem.RSS))
 	return t
 }
 
 func seconds(s float64) string { return duration(int64(s * 1e9)) }
 
-func (s *Summary) table() *table {
-	t := &table{title: "Samples", header: []string{"iteration", "time", "÷ median"}}
+func (s *Summary) table() *table.Table {
+	t := &table.Table{Title: "Samples", Header: []string{"iteration", "time", "÷ median"}}
 	for i, v := range s.Values {
 		ratio := dash
 		if s.Median > 0 {
 			ratio = strconv.FormatFloat(v/s.Median, 'f', 3, 64)
 		}
-		t.add(strconv.Itoa(i), seconds(v), ratio)
+		t.Add(strconv.Itoa(i), seconds(v), ratio)
 	}
 	return t
 }

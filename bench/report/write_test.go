@@ -64,22 +64,6 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// Every row of a Markdown table has as many bars as its header, names with
-// bars included.
-func TestMarkdownBars(t *testing.T) {
-	tab := table{title: "x", header: []string{"a", "b"}, left: columns(0)}
-	tab.add("one|two", "3\n4")
-	var out bytes.Buffer
-	if err := tab.write(&out, Markdown); err != nil {
-		t.Fatal(err)
-	}
-	for _, l := range strings.Split(strings.TrimSpace(out.String()), "\n")[2:] {
-		if n := strings.Count(l, "|") - strings.Count(l, `\|`); n != 3 {
-			t.Errorf("%d bars in %q", n, l)
-		}
-	}
-}
-
 // The columns of the attempts' table add up to the stage tables.
 func TestAttemptSums(t *testing.T) {
 	for seed := range uint64(3) {

@@ -3,7 +3,7 @@
 //
 // It owns the grid of settings, the order in which they are measured, what a
 // run that ended badly counts as, and the choice. Every run is a process of
-// its own ([Process]), since a setting decides things that a process decides
+// its own (package child), since a setting decides things that a process decides
 // once; how to run one is a function ([Runner]), so that all else can be
 // tested without.
 //

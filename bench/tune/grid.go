@@ -3,6 +3,7 @@ package tune
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,18 @@ type Setting struct {
 	Cores  int         `json:"cores"`
 	Memory units.Bytes `json:"memory_bytes"`
 	Conf   []Pair      `json:"configuration,omitempty"` // of the keys that were given lists
+}
+
+// unsafeName are runs of characters that do not belong into a folder's name.
+var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._=+-]+`)
+
+// FolderName names the run folder of the setting in a round.
+func (s Setting) FolderName(round int) string {
+	name := fmt.Sprintf("cores=%d-memory=%s", s.Cores, sparkSize(s.Memory))
+	for _, p := range s.Conf {
+		name += "-" + p.Key + "=" + p.Value
+	}
+	return fmt.Sprintf("%s-r%d", unsafeName.ReplaceAllString(name, "_"), round+1)
 }
 
 // String is "2 cores, 256 MiB, shuffle.compress=true".

@@ -63,3 +63,10 @@ func TestGridHoldsEveryCombination(t *testing.T) {
 		}
 	}
 }
+
+func TestFolderNamesAreSafe(t *testing.T) {
+	s := Setting{Cores: 2, Memory: units.GiB, Conf: []Pair{{"a/b", "x y"}}}
+	if got := s.FolderName(0); got != "cores=2-memory=1g-a_b=x_y-r1" {
+		t.Errorf("folder %s", got)
+	}
+}

@@ -10,10 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
-
+	"github.com/execbench/execbench/bench/child"
+	"github.com/execbench/execbench/bench/table"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -24,7 +22,7 @@ const Tolerance = 0.05
 // Row is a setting with what its runs gave.
 type Row struct {
 	Setting
-	Outcome     Kind        `json:"outcome"` // of the last run; empty before the first
+	Outcome     child.Kind  `json:"outcome"` // of the last run; empty before the first
 	Why         string      `json:"why,omitempty"`
 	Median      float64     `json:"median_seconds,omitempty"`
 	Min         float64     `json:"min_seconds,omitempty"`
@@ -58,7 +56,7 @@ func newResult(p Plan) *Result {
 // setting.
 func (row *Row) add(o Outcome) {
 	row.Runs = append(row.Runs, o)
-	if o.Kind == Stopped {
+	if o.Kind == child.Stopped {
 		if row.Outcome == "" {
 			row.Outcome, row.Why = o.Kind, o.Why
 		}
@@ -68,7 +66,7 @@ func (row *Row) add(o Outcome) {
 	row.PeakRSS, row.Spilled = max(row.PeakRSS, o.PeakRSS), max(row.Spilled, o.Spilled)
 	var all []float64
 	for _, x := range row.Runs {
-		if x.Kind == Done {
+		if x.Kind == child.Done {
 			all = append(all, x.Seconds...)
 		}
 	}
@@ -79,7 +77,7 @@ func (row *Row) add(o Outcome) {
 }
 
 // usable reports whether the setting is one to choose.
-func (row *Row) usable() bool { return row.Outcome == Done && row.Median > 0 }
+func (row *Row) usable() bool { return row.Outcome == child.Done && row.Median > 0 }
 
 // choose marks the front and the recommended setting.
 func (r *Result) choose() {
@@ -173,15 +171,15 @@ func sparkSize(b units.Bytes) string {
 // Write writes the table and the choice.
 func (r *Result) Write(w io.Writer) error {
 	header := []string{"cores", "memory"}
-	left := map[int]bool{}
+	var left []int
 	if len(r.Rows) > 0 {
 		for _, p := range r.Rows[0].Conf {
-			left[len(header)] = true
+			left = append(left, len(header))
 			header = append(header, p.Key)
 		}
 	}
 	for i := range 2 {
-		left[len(header)+5+i] = true
+		left = append(left, len(header)+5+i)
 	}
 	header = append(header, "median", "spread", "peak RSS", "spilled", "runs", "outcome", "")
 	var rows [][]string
@@ -192,7 +190,8 @@ func (r *Result) Write(w io.Writer) error {
 		}
 		rows = append(rows, append(cells, row.cells()...))
 	}
-	if err := table(w, header, left, rows); err != nil {
+	t := &table.Table{Header: header, Left: left, Rows: rows}
+	if err := t.Write(w, false); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, strings.Join(r.lines(), "\n")+"\n")
@@ -223,7 +222,7 @@ func (row *Row) cells() []string {
 func (r *Result) lines() (lines []string) {
 	told := map[string]bool{}
 	for _, row := range r.Rows {
-		if row.Why != "" && row.Outcome != Done && !told[row.Why] {
+		if row.Why != "" && row.Outcome != child.Done && !told[row.Why] {
 			told[row.Why] = true
 			lines = append(lines, fmt.Sprintf("%s: %s: %s.", row.Setting, row.Outcome, strings.TrimSuffix(row.Why, ".")))
 		}
@@ -248,30 +247,3 @@ func duration(seconds float64) string {
 	return units.Duration(time.Duration(math.Round(seconds * 1e9)))
 }
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) + " %" }
-
-// table writes rows under a header; columns are right aligned but for some.
-func table(w io.Writer, header []string, left map[int]bool, rows [][]string) error {
-	align := make([]tw.Align, len(header))
-	for i := range align {
-		align[i] = tw.AlignRight
-		if left[i] {
-			align[i] = tw.AlignLeft
-		}
-	}
-	cells := tw.CellConfig{Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off}, Alignment: tw.CellAlignment{PerColumn: align}}
-	t := tablewriter.NewTable(w, tablewriter.WithConfig(tablewriter.Config{Header: cells, Row: cells}), tablewriter.WithRenderer(
-		renderer.NewBlueprint(tw.Rendition{Borders: tw.BorderNone, Symbols: tw.NewSymbols(tw.StyleLight), Settings: tw.Settings{
-			Separators: tw.Separators{BetweenColumns: tw.Off, BetweenRows: tw.Off, ShowHeader: tw.On},
-			Lines:      tw.Lines{ShowHeaderLine: tw.On, ShowTop: tw.Off, ShowBottom: tw.Off}}})))
-	t.Header(header)
-	for _, r := range rows {
-		if err := t.Append(r); err != nil {
-			return fmt.Errorf("cannot write the table of settings: %w", err)
-		}
-	}
-	if err := t.Render(); err != nil {
-		return fmt.Errorf("cannot write the table of settings: %w", err)
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
-}

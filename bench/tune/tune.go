@@ -7,41 +7,21 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/execbench/execbench/engine/units"
+	"github.com/execbench/execbench/bench/child"
 )
 
 // SchemaVersion is that of the JSON form. Fields are only added within it.
 const SchemaVersion = 1
 
-// Kind is how a run ended.
-type Kind string
-
-// The ends of a run. Only Done has times.
-const (
-	Done        Kind = "done"
-	OutOfMemory Kind = "out of memory"
-	TimedOut    Kind = "timeout"
-	Refused     Kind = "refused" // the setting cannot be used: too little memory, an unknown key
-	Failed      Kind = "failed"
-	Wrong       Kind = "wrong answer"
-	Stopped     Kind = "stopped" // by a signal, or the end of the budget
-)
-
 // Outcome is one run of one setting.
 type Outcome struct {
-	Round   int         `json:"round"`
-	Kind    Kind        `json:"outcome"`
-	Why     string      `json:"why,omitempty"`
-	Folder  string      `json:"folder,omitempty"`
-	Seconds []float64   `json:"seconds,omitempty"` // of its timed iterations
-	PeakRSS units.Bytes `json:"peak_rss_bytes"`
-	Spilled units.Bytes `json:"spilled_bytes"` // to disk, in an iteration, at most
-	Wall    float64     `json:"wall_seconds"`  // of the whole process
+	Round int `json:"round"`
+	child.Outcome
 }
 
 // Runner runs a setting once. It returns when the run is over; when ctx ends
-// it ends the run, with the outcome Stopped.
-type Runner func(ctx context.Context, s Setting, round int) Outcome
+// it ends the run, with the outcome child.Stopped.
+type Runner func(ctx context.Context, s Setting, round int) child.Outcome
 
 // Plan says what to measure.
 type Plan struct {
@@ -77,7 +57,7 @@ func Run(ctx context.Context, p Plan, run Runner) (*Result, error) {
 			if ctx.Err() != nil {
 				return r.end(context.Cause(ctx))
 			}
-			if row.Outcome != Done && len(row.Runs) > 0 {
+			if row.Outcome != child.Done && len(row.Runs) > 0 {
 				continue
 			}
 			if p.Budget > 0 && p.Now().Sub(began)+row.expected() > p.Budget {
@@ -86,8 +66,7 @@ func Run(ctx context.Context, p Plan, run Runner) (*Result, error) {
 			if p.Begin != nil {
 				p.Begin(row.Setting, round, ran, len(p.Settings)*p.Rounds)
 			}
-			o := run(ctx, row.Setting, round)
-			o.Round = round
+			o := Outcome{round, run(ctx, row.Setting, round)}
 			ran++
 			row.add(o)
 			r.choose()
@@ -96,7 +75,7 @@ func Run(ctx context.Context, p Plan, run Runner) (*Result, error) {
 					return r, err
 				}
 			}
-			if o.Kind == Wrong {
+			if o.Kind == child.Wrong {
 				return r, fmt.Errorf("cannot tune with %s: %w: %s", row.Setting, ErrWrong, o.Why)
 			}
 		}

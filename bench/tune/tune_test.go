@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/execbench/execbench/bench/child"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -18,10 +19,10 @@ import (
 type fake struct {
 	now  time.Time
 	ran  []string
-	what func(s Setting, round int) Outcome
+	what func(s Setting, round int) child.Outcome
 }
 
-func (f *fake) run(_ context.Context, s Setting, round int) Outcome {
+func (f *fake) run(_ context.Context, s Setting, round int) child.Outcome {
 	f.ran = append(f.ran, fmt.Sprintf("%d/%s", round, s))
 	o := f.what(s, round)
 	f.now = f.now.Add(time.Duration(o.Wall * float64(time.Second)))
@@ -34,12 +35,12 @@ func (f *fake) plan(p Plan) Plan {
 }
 
 // faster with cores; below 256 MiB it spills, below 128 MiB it cannot run.
-func machineLike(s Setting, round int) Outcome {
+func machineLike(s Setting, round int) child.Outcome {
 	seconds := 10/float64(s.Cores) + 0.01*float64(round)
-	o := Outcome{Kind: Done, PeakRSS: s.Memory, Wall: 10}
+	o := child.Outcome{Kind: child.Done, PeakRSS: s.Memory, Wall: 10}
 	switch {
 	case s.Memory < 128*units.MiB:
-		return Outcome{Kind: OutOfMemory, Why: "no memory", Wall: 1}
+		return child.Outcome{Kind: child.OutOfMemory, Why: "no memory", Wall: 1}
 	case s.Memory < 256*units.MiB:
 		seconds, o.Spilled = seconds*1.5, units.GiB
 	case s.Memory > 512*units.MiB:
@@ -78,7 +79,7 @@ func TestTheSmallestOfTheFastestIsRecommended(t *testing.T) {
 	}
 	// Out of memory is an outcome, told once, never a number.
 	for _, row := range r.Rows {
-		if row.Memory == 64*units.MiB && (row.Outcome != OutOfMemory || len(row.Runs) != 1 || row.Median != 0) {
+		if row.Memory == 64*units.MiB && (row.Outcome != child.OutOfMemory || len(row.Runs) != 1 || row.Median != 0) {
 			t.Errorf("%+v", *row)
 		}
 		if row.Memory == 128*units.MiB && (row.Spilled != units.GiB || len(row.Runs) != 3) {
@@ -144,7 +145,9 @@ func TestTheBudgetEndsTheRounds(t *testing.T) {
 }
 
 func TestAWrongAnswerEndsEverything(t *testing.T) {
-	f := &fake{what: func(s Setting, round int) Outcome { return Outcome{Kind: Wrong, Why: "lines are missing"} }}
+	f := &fake{what: func(s Setting, round int) child.Outcome {
+		return child.Outcome{Kind: child.Wrong, Why: "lines are missing"}
+	}}
 	r, err := Run(context.Background(), f.plan(Plan{Settings: Grid([]int{1, 2}, sizes(256), nil), Rounds: 2}), f.run)
 	if !errors.Is(err, ErrWrong) || !strings.Contains(err.Error(), "lines are missing") || len(f.ran) != 1 || r.Recommended() != nil {
 		t.Errorf("%v after %d runs", err, len(f.ran))
@@ -162,10 +165,10 @@ func interruptAfter(t *testing.T, last int) {
 	stop := errors.New("stopped by a test")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	f := &fake{}
-	f.what = func(s Setting, round int) Outcome {
+	f.what = func(s Setting, round int) child.Outcome {
 		if len(f.ran) == last {
 			cancel(stop)
-			return Outcome{Kind: Stopped, Why: stop.Error()}
+			return child.Outcome{Kind: child.Stopped, Why: stop.Error()}
 		}
 		return machineLike(s, round)
 	}
@@ -180,7 +183,7 @@ func interruptAfter(t *testing.T, last int) {
 }
 
 func TestNothingToRecommend(t *testing.T) {
-	f := &fake{what: func(Setting, int) Outcome { return Outcome{Kind: Refused, Why: "too small"} }}
+	f := &fake{what: func(Setting, int) child.Outcome { return child.Outcome{Kind: child.Refused, Why: "too small"} }}
 	r, err := Run(context.Background(), f.plan(Plan{Settings: Grid([]int{1}, sizes(1), nil), Rounds: 2}), f.run)
 	if err != nil || r.Recommended() != nil || r.Properties(nil) != nil || len(f.ran) != 1 {
 		t.Errorf("%+v, %v", r, err)
@@ -207,12 +210,12 @@ func TestPropertiesHoldTheSettingAndWhatIsFixed(t *testing.T) {
 
 // A slow spread widens the noise, and with it the choice.
 func TestNoiseIsThatOfTheRuns(t *testing.T) {
-	f := &fake{what: func(s Setting, round int) Outcome {
+	f := &fake{what: func(s Setting, round int) child.Outcome {
 		seconds := []float64{8, 10, 12}[round]
 		if s.Memory > 256*units.MiB {
 			seconds--
 		}
-		return Outcome{Kind: Done, Seconds: []float64{seconds}}
+		return child.Outcome{Kind: child.Done, Seconds: []float64{seconds}}
 	}}
 	r, err := Run(context.Background(), f.plan(Plan{Settings: Grid([]int{1}, sizes(256, 512), nil), Rounds: 3}), f.run)
 	if err != nil || r.Noise < 0.2 || r.Recommended().Memory != 256*units.MiB {

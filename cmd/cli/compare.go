@@ -54,7 +54,8 @@ const compareExamples = `  execbench run terasort --iterations 10 --out before
   execbench compare before after --strict           # exit code 4 when the samples cannot tell
   execbench compare before after --out diff         # diff/verdict.json and diff/compare.txt, for CI
   execbench run terasort --iterations 10 --memory 256MiB --out small
-  execbench compare before small --allow-env-diff   # what memory is worth: refused without the flag`
+  execbench compare before small --allow-env-diff   # what memory is worth: refused without the flag
+  execbench compare SUITE OTHER                     # two folders of run --all, workload by workload`
 
 const compareNotes = `Verdicts: better or worse (a change beyond chance, and of the minimum effect or
 more), same (the interval of the change lies below the minimum effect), unsure (the

@@ -256,6 +256,9 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 	switch {
 	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
+		if name == "all" && c.HasParent() && c.Parent().Name() == "run" {
+			return bench.Usagef("--all runs every workload: write %s --all, without %s", c.Parent().CommandPath(), c.Name())
+		}
 		if unknown.GetSpecifiedShortnames() != "" {
 			return bench.Usagef("%s has no flag -%s; flags are written with two hyphens", c.CommandPath(), name)
 		}

@@ -1,19 +1,26 @@
 package cli
 
 import (
+	"fmt"
+	"io"
+
 	"github.com/spf13/cobra"
 
+	"github.com/execbench/execbench/bench/suite"
 	"github.com/execbench/execbench/workloads"
 )
 
 func (a *app) listCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, sizes bool
 	c := &cobra.Command{
 		Use: "list [flags]", Short: "List the workloads",
 		Long:    "Lists the workloads, with what bounds each of them.",
-		Example: "  execbench list\n  execbench describe terasort   # all about one of them",
+		Example: "  execbench list\n  execbench describe terasort   # all about one of them\n  execbench list --sizes        # what \"run --all --size small\" gives each of them",
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if sizes {
+				return listSizes(a.out, asJSON)
+			}
 			type row struct {
 				Name     string `json:"name"`
 				Summary  string `json:"summary"`
@@ -35,5 +42,34 @@ func (a *app) listCommand() *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
+	c.Flags().BoolVar(&sizes, "sizes", false, "list the sizes of \"run --all\" instead")
 	return c
+}
+
+// listSizes lists what the sizes of a suite give each workload.
+func listSizes(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return writeJSON(w, struct {
+			SchemaVersion int          `json:"schema_version"`
+			Sizes         []suite.Size `json:"sizes"`
+		}{schemaVersion, suite.Sizes()})
+	}
+	for _, s := range suite.Sizes() {
+		title := s.Name + ": " + s.Doc
+		if s.Iterations > 0 {
+			title += fmt.Sprintf("; iterations %d, warm-up %d", s.Iterations, s.Warmup)
+		}
+		var rows [][]string
+		for _, w := range workloads.All() {
+			given := suite.Text(s.Given(w.Name))
+			if given == "" {
+				given = "its defaults"
+			}
+			rows = append(rows, []string{w.Name, given})
+		}
+		if err := writeTable(w, title, []string{"workload", "parameters"}, rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }

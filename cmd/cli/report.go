@@ -14,6 +14,7 @@ import (
 	"github.com/execbench/execbench/bench"
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/report"
+	"github.com/execbench/execbench/bench/suite"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/units"
 )
@@ -22,17 +23,26 @@ func (a *app) reportCommand() *cobra.Command {
 	var format string
 	var asJSON, tasks, all bool
 	c := &cobra.Command{
-		Use: "report RUN [flags]", Short: "Show the report of an earlier run again",
+		Use: "report RUN|SUITE [flags]", Short: "Show the report of an earlier run, or suite, again",
 		Long: `Makes the tables of a run again, from its folder alone. A folder that a crash
-left half-written is shown as far as it is whole, and what is not is said.`,
+left half-written is shown as far as it is whole, and what is not is said. Of a
+suite, which "run --all" leaves, it makes the one table; the folder of each
+workload in it is a run.`,
 		Example: `  execbench report results/20261121T101500-terasort-3f
   execbench report RUN --tasks --format csv > tasks.csv   # a row for every attempt
   execbench report RUN --format markdown >> notes.md
-  execbench report RUN --all                              # warm-up and every iteration`,
+  execbench report RUN --all                              # warm-up and every iteration
+  execbench report SUITE                                  # of run --all; report SUITE/terasort is one of its runs`,
 		Args: wants(1, "a run folder"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if asJSON {
 				format = "json"
+			}
+			if suite.Is(args[0]) {
+				if tasks || all {
+					return bench.Usagef("%s is a suite: name one of the run folders in it, like %s", args[0], suiteExample(args[0]))
+				}
+				return a.showSuite(args[0], format)
 			}
 			if tasks {
 				return a.showTasks(args[0], format)

@@ -16,6 +16,7 @@ const rootExamples = `  execbench list                                    # whic
   execbench run terasort --size 1GB                 # generate, sort, verify, show the breakdown
   execbench run terasort --memory 256MiB            # the same within less memory: it spills
   execbench run wordcount --input src --output out  # on files of your own
+  execbench run --all --size small                  # every workload, in half a minute
   execbench report results/RUN --tasks              # every task of an earlier run
   execbench compare results/A results/B             # whether B is slower than A, and where
   execbench describe terasort                       # what a workload does and takes

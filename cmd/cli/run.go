@@ -142,12 +142,14 @@ const runExamples = `  execbench run terasort --size 1GB                      # 
   execbench run tasks --tasks 1e6 --cores 1              # what one task costs
   execbench run terasort --iterations 10 --json > r.json # with an interval of the median
   execbench run terasort --conf spark.shuffle.compress=true --conf io.compression.codec=lz4
-  execbench run terasort --properties spark-defaults.conf --event-log logs`
+  execbench run terasort --properties spark-defaults.conf --event-log logs
+  execbench run --all --size small                       # every workload, one table at the end
+  execbench run --all --size small --memory 128MiB --out tiny`
 
 func (a *app) runCommand() *cobra.Command {
-	flags := &runFlags{}
+	flags, all := &runFlags{}, &suiteFlags{}
 	c := &cobra.Command{
-		Use: "run WORKLOAD [flags]", Short: "Run a workload and show where its time went",
+		Use: "run WORKLOAD|--all [flags]", Short: "Run a workload, or all, and show where the time went",
 		Long: `Generates the workload's data (or finds them in the cache, or reads --input),
 executes the job some times, verifies every answer, and shows where the time of
 every stage went. Everything is kept in a run folder, from which "report" makes
@@ -155,12 +157,23 @@ the same tables again.`,
 		Example: runExamples,
 	}
 	flags.add(c.PersistentFlags())
+	all.add(c.Flags())
 	workloadCommands(c, func(w *workloads.Workload) *cobra.Command {
 		sub := &cobra.Command{Use: w.Name + " [flags]", Long: w.Doc, Args: noArgs}
 		v := addParams(sub, w, c.PersistentFlags())
 		sub.RunE = func(sub *cobra.Command, _ []string) error { return a.run(sub, w, v, flags) }
 		return sub
 	})
+	one := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !all.all {
+			return one(c, args)
+		}
+		if len(args) > 0 {
+			return bench.Usagef("cannot run %q beside --all, which runs every workload: leave one of them out", args[0])
+		}
+		return a.runAll(c, all.size, flags)
+	}
 	return c
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/execbench/execbench/bench"
+	"github.com/execbench/execbench/bench/child"
 	"github.com/execbench/execbench/bench/data"
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/machine"
@@ -131,9 +132,9 @@ func (a *app) tune(c *cobra.Command, w *workloads.Workload, v workloads.Values, 
 	if err != nil {
 		return fmt.Errorf("cannot find this program to run it again: %w", err)
 	}
-	p := &tune.Process{Executable: executable, Args: t.args, Env: environment(), Dir: filepath.Join(t.out, "runs")}
+	p := &child.Program{Executable: executable, Env: environment()}
 	if f.verbose {
-		p.Echo = a.err
+		p.Err = a.err
 	}
 	r, err := tune.Run(c.Context(), tune.Plan{
 		Settings: t.settings, Rounds: t.rounds, Budget: time.Duration(t.budget), Now: time.Now,
@@ -141,7 +142,10 @@ func (a *app) tune(c *cobra.Command, w *workloads.Workload, v workloads.Values, 
 			line.begin(fmt.Sprintf("round %d · %s · run", round+1, s), index, of)
 		},
 		After: t.write,
-	}, p.Run)
+	}, func(ctx context.Context, s tune.Setting, round int) child.Outcome {
+		dir := filepath.Join(t.out, "runs", s.FolderName(round))
+		return p.Run(ctx, t.args(s, dir), dir)
+	})
 	line.close()
 	r.Workload = w.Name
 	if terr := a.tellTuning(t, r); terr != nil {
@@ -237,15 +241,27 @@ func (t *tuning) claim() error {
 	if t.out == "" {
 		t.out = filepath.Join("results", fmt.Sprintf("%s-tune-%s-%s", time.Now().UTC().Format("20060102T150405"), t.workload.Name, strconv.FormatInt(int64(os.Getpid()), 36)))
 	}
-	entries, err := os.ReadDir(t.out)
-	if err == nil && len(entries) > 0 {
-		return bench.Usagef("cannot use %s for what tune writes: it is not empty; name a new folder", t.out)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return bench.Usagef("cannot use %s for what tune writes: %w", t.out, err)
+	if err := claimFolder(t.out, "tune"); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(filepath.Join(t.out, "runs"), 0o777); err != nil {
 		return bench.Usagef("cannot make the folder for what tune writes: %w", err)
+	}
+	return nil
+}
+
+// claimFolder makes dir for what a command writes, or takes it when it is
+// empty.
+func claimFolder(dir, command string) error {
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		return bench.Usagef("cannot use %s for what %s writes: it is not empty; name a new folder", dir, command)
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		err = os.MkdirAll(dir, 0o777)
+	}
+	if err != nil {
+		return bench.Usagef("cannot use %s for what %s writes: %w", dir, command, err)
 	}
 	return nil
 }
@@ -374,7 +390,7 @@ func (t *tuning) verdict(r *tune.Result, err error) error {
 		return nil
 	}
 	for _, row := range r.Rows {
-		if row.Outcome != tune.Refused {
+		if row.Outcome != child.Refused {
 			return errors.New("no setting came to its end")
 		}
 	}

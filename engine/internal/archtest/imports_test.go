@@ -129,7 +129,7 @@ func TestDependenciesAreInTheirPlaces(t *testing.T) {
 	places := map[string][]string{
 		"github.com/dgraph-io/ristretto/v2": {"engine/storage"},
 		"github.com/pkg/profile":            {"profiles"},
-		"github.com/olekukonko/tablewriter": {"bench", "cmd/cli"},
+		"github.com/olekukonko/tablewriter": {"bench/table", "bench/conformance", "bench/peers"},
 		"github.com/schollz/progressbar/v3": {"cmd/cli"},
 		"github.com/spf13/cobra":            {"cmd/cli"},
 		"github.com/spf13/pflag":            {"cmd/cli"},

@@ -1,6 +1,6 @@
 //go:build unix
 
-package tune
+package child
 
 import (
 	"context"
@@ -14,17 +14,17 @@ import (
 	"github.com/execbench/execbench/engine/units"
 )
 
-// TestMain makes this test executable the program that a Process runs: it
-// does what its first argument says.
+// TestMain makes this test executable what a Program runs: it does what its
+// first argument says.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Getenv("TUNE_TEST") != "" {
-		os.Exit(child(os.Args[1], os.Args[2]))
+	if len(os.Args) == 3 && os.Getenv("CHILD_TEST") != "" {
+		os.Exit(pretend(os.Args[1], os.Args[2]))
 	}
 	os.Exit(m.Run())
 }
 
-// child leaves a run folder, as a run would, and ends as told.
-func child(how, dir string) int {
+// pretend leaves a run folder, as a run would, and ends as told.
+func pretend(how, dir string) int {
 	os.Stderr.WriteString("execbench: warning: of no matter\nexecbench: " + how + " it is\ngoroutine 1\n")
 	if how == "refused" {
 		return 2
@@ -73,14 +73,12 @@ func TestHowProcessesEnd(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		var echo strings.Builder
-		p := &Process{Executable: os.Args[0], Env: append(os.Environ(), "TUNE_TEST=1"), Dir: dir, Echo: &echo,
-			Args: func(_ Setting, dir string) []string { return []string{how, dir} }}
-		s := Setting{Cores: 2, Memory: units.GiB, Conf: []Pair{{"a/b", "x y"}}}
-		o := p.Run(t.Context(), s, 0)
+		p := &Program{Executable: os.Args[0], Env: append(os.Environ(), "CHILD_TEST=1"), Err: &echo}
+		o := p.Run(t.Context(), []string{how, dir}, dir)
 		if o.Kind != want.Kind || o.Why != want.Why || len(o.Seconds) != len(want.Seconds) || o.Wall <= 0 {
 			t.Errorf("%s: %+v, want %+v", how, o, want)
 		}
-		if how == "done" && (o.Spilled != 7 || o.PeakRSS != units.MiB || o.Folder != filepath.Join(dir, "cores=2-memory=1g-a_b=x_y-r1")) {
+		if how == "done" && (o.Spilled != 7 || o.PeakRSS != units.MiB || o.Folder != dir) {
 			t.Errorf("%+v", o)
 		}
 		if !strings.Contains(echo.String(), "of no matter") {
@@ -90,13 +88,13 @@ func TestHowProcessesEnd(t *testing.T) {
 }
 
 func TestProcessesThatCannotBeginAndThatAreStopped(t *testing.T) {
-	p := &Process{Executable: filepath.Join(t.TempDir(), "nothing"), Dir: t.TempDir(), Args: func(Setting, string) []string { return nil }}
-	if o := p.Run(t.Context(), Setting{Cores: 1, Memory: 1}, 0); o.Kind != Failed || !strings.Contains(o.Why, "no such file") {
+	p := &Program{Executable: filepath.Join(t.TempDir(), "nothing")}
+	if o := p.Run(t.Context(), nil, t.TempDir()); o.Kind != Failed || o.Code != -1 || !strings.Contains(o.Why, "no such file") {
 		t.Errorf("%+v", o)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("enough"))
-	if o := p.Run(ctx, Setting{Cores: 1, Memory: 1}, 0); o.Kind != Stopped || o.Why != "enough" {
+	if o := p.Run(ctx, nil, t.TempDir()); o.Kind != Stopped || o.Why != "enough" {
 		t.Errorf("%+v", o)
 	}
 }

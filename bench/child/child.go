@@ -1,13 +1,18 @@
-package tune
+// Package child runs a workload in a process of its own and tells how that
+// ended, from the run folder that it left, from how the process ended, and
+// from what it said last.
+//
+// A process decides some things once (cores, memory limit), its peak memory
+// is that of its whole life, and what it dies of takes nothing else with it:
+// so whoever measures several runs gives each of them one.
+package child
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -18,27 +23,51 @@ import (
 	"github.com/execbench/execbench/engine/units"
 )
 
-// Process runs each setting in a new process of the same program.
-type Process struct {
+// Kind is how a run ended.
+type Kind string
+
+// The ends of a run. Only Done has times.
+const (
+	Done        Kind = "done"
+	OutOfMemory Kind = "out of memory"
+	TimedOut    Kind = "timeout"
+	Refused     Kind = "refused" // it cannot be run so: too little memory, an unknown key
+	Failed      Kind = "failed"
+	Wrong       Kind = "wrong answer"
+	Stopped     Kind = "stopped" // by a signal, or the end of a budget
+)
+
+// Outcome is one run.
+type Outcome struct {
+	Kind    Kind        `json:"outcome"`
+	Why     string      `json:"why,omitempty"`
+	Folder  string      `json:"folder,omitempty"`  // the run folder; empty: nothing was begun
+	Code    int         `json:"exit_code"`         // of the process; -1: it was killed, or never began
+	Seconds []float64   `json:"seconds,omitempty"` // of its timed iterations
+	PeakRSS units.Bytes `json:"peak_rss_bytes"`
+	Spilled units.Bytes `json:"spilled_bytes"` // to disk, in an iteration, at most
+	Wall    float64     `json:"wall_seconds"`  // of the whole process
+}
+
+// Program is what the processes run.
+type Program struct {
 	Executable string
-	// Args returns the arguments that run a setting into a run folder.
-	Args func(s Setting, dir string) []string
-	Env  []string
-	Dir  string    // the folder in which run folders are made
-	Echo io.Writer // receives what the processes say on standard error; nil: nobody
+	Env        []string
+	Out, Err   io.Writer // receive what the processes say; nil: nobody
 }
 
 // grace is how long a process that was interrupted may take to write down
 // what it did and to remove its temporary files.
 const grace = 30 * time.Second
 
-// Run implements Runner.
-func (p *Process) Run(ctx context.Context, s Setting, round int) Outcome {
+// Run runs the program with args, which are to make it leave its run folder
+// at dir, and blocks until it has ended. When ctx ends the process is
+// interrupted, and the outcome is Stopped.
+func (p *Program) Run(ctx context.Context, args []string, dir string) Outcome {
 	began := time.Now()
-	dir := filepath.Join(p.Dir, fmt.Sprintf("%s-r%d", folderName(s), round+1))
-	c := exec.CommandContext(ctx, p.Executable, p.Args(s, dir)...)
-	said := &tail{echo: p.Echo}
-	c.Env, c.Stderr = p.Env, said
+	c := exec.CommandContext(ctx, p.Executable, args...)
+	said := &tail{echo: p.Err}
+	c.Env, c.Stdout, c.Stderr = p.Env, p.Out, said
 	// A process group of its own: an interrupt from the terminal would reach
 	// it twice otherwise, the second time without mercy.
 	c.SysProcAttr = ownGroup()
@@ -49,19 +78,8 @@ func (p *Process) Run(ctx context.Context, s Setting, round int) Outcome {
 	if ctx.Err() != nil {
 		o.Kind, o.Why, o.Seconds = Stopped, context.Cause(ctx).Error(), nil
 	}
-	o.Wall = time.Since(began).Seconds()
+	o.Code, o.Wall = c.ProcessState.ExitCode(), time.Since(began).Seconds()
 	return o
-}
-
-// unsafeName are runs of characters that do not belong into a folder's name.
-var unsafeName = regexp.MustCompile(`[^A-Za-z0-9._=+-]+`)
-
-func folderName(s Setting) string {
-	name := fmt.Sprintf("cores=%d-memory=%s", s.Cores, sparkSize(s.Memory))
-	for _, p := range s.Conf {
-		name += "-" + p.Key + "=" + p.Value
-	}
-	return unsafeName.ReplaceAllString(name, "_")
 }
 
 // noMemory is what the engine says when managed memory ran out.
@@ -84,7 +102,7 @@ func outcome(dir string, err error, said string) Outcome {
 	}
 	r, rerr := folder.Open(dir)
 	if rerr != nil {
-		// Without a folder nothing was begun: the setting was refused.
+		// Without a folder nothing was begun: what was asked for was refused.
 		o.Kind, o.Folder = Refused, ""
 		if noMemory.MatchString(said) {
 			o.Kind = OutOfMemory
