@@ -421,6 +421,14 @@ func (s *Session) KillTask(t id.Task, reason string) bool {
 // Accounts tells who holds how much of the budget.
 func (s *Session) Accounts() []event.Account { return s.memory.Accounts() }
 
+// BlockReads counts what readers of persisted partitions that live on disk
+// got, in bytes.
+type BlockReads = storage.Reads
+
+// BlockReads returns the counts of the session's life so far. It may be
+// called at any time, from any goroutine.
+func (s *Session) BlockReads() BlockReads { return s.store.Reads() }
+
 // Explain prints a lineage.
 func Explain(n interface{ Node() *plan.Node }) string { return plan.Explain(n.Node()) }
 

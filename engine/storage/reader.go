@@ -111,6 +111,7 @@ func (r *Reader) nextFromFile() (rows int, data []byte, err error) {
 		r.copied = f
 		r.file.off = f.next
 		rows, data = f.rows, f.data()
+		r.s.reads.copied.Add(int64(f.size))
 	} else if rows, data, err = r.readFrame(key); err != nil {
 		return 0, nil, err
 	}
@@ -128,6 +129,11 @@ func (r *Reader) readFrame(key uint64) (rows int, data []byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
+	defer func() {
+		if err == nil {
+			r.s.reads.count(h)
+		}
+	}()
 	packed := func(n int) ([]byte, error) { return r.buffer(&r.packed, n) }
 	if r.goesOut && r.i < frameKeyMax {
 		if f := r.s.readBack.alloc(int(h.raw)); f != nil {

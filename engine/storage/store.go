@@ -46,6 +46,7 @@ type Store struct {
 	cfg      Config
 	log      *slog.Logger
 	readBack *readBack
+	reads    reads
 
 	// Owners of memory. Cached partitions are unrolled before they count as
 	// cached: pages of an unfinished block cannot be evicted.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -97,6 +98,111 @@ func TestShapesAndStorage(t *testing.T) {
 			if n := 4 * v.Int("points"); read.n < n {
 				t.Errorf("%v, %s: %d points read from the cache, at least %d in four iterations", size, storage, read.n, n)
 			}
+		}
+	}
+}
+
+// kept are the ways to keep a set of points on disk, compressed, beside a
+// read-back cache: none, one as large as the set, and one half as large.
+var kept = []struct {
+	name string
+	of   float64 // the set, that the cache takes
+}{{"none", 0}, {"fits", 1}, {"twice", 0.5}}
+
+// withReadBack is a configuration under which the points of v, on disk and
+// compressed, fill the share of of the read-back cache.
+func withReadBack(t testing.TB, v workloads.Values, codec string, of float64) engine.Config {
+	t.Helper()
+	const memory = 128 * units.MiB
+	const managed = memory - 32*units.MiB // memory.reserved
+	set := float64(v.Int("points") * (8*v.Int("dim") + 8))
+	limit := of * set * 8 / 7 // an eighth is for copies on their way
+	if of == 1 {
+		limit *= 1.2 // frames do not fill their pages, the last of a partition least
+	}
+	fraction := limit / float64(managed)
+	if fraction > 0.5 {
+		t.Fatalf("a cache of %v bytes takes more than half of %v", limit, managed)
+	}
+	return engine.Config{Memory: memory, Conf: map[string]string{
+		"rdd.compress": "true", "io.compression.codec": codec, "storage.readBackFraction": strconv.FormatFloat(fraction, 'f', 6, 64)}}
+}
+
+// figure returns a figure of an answer; 0 when it has none of that name.
+func figure(a *workloads.Answer, name string) float64 {
+	for _, f := range a.Figures {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return 0
+}
+
+// With the read-back cache fewer bytes are read and decompressed in every
+// iteration after the first: none when the set fits, and clearly fewer when
+// it is twice as large, where a cache that evicts by age would find nothing.
+func TestReadBackSavesReadingAndDecoding(t *testing.T) {
+	v := set(t, "points", "60000", "rounds", "8", "storage", "disk-only", "partitions", "8")
+	var file, decoded []float64
+	for _, k := range kept {
+		a := answer(t, v, withReadBack(t, v, "lz4", k.of))
+		t.Logf("%s: read %.0f, decompressed %.0f, copied %.0f", k.name, figure(a, "read from block files"), figure(a, "decompressed"), figure(a, "read from copies"))
+		file, decoded = append(file, figure(a, "read from block files")), append(decoded, figure(a, "decompressed"))
+		if copied := figure(a, "read from copies"); (copied > 0) != (k.of > 0) {
+			t.Errorf("%s: %.0f bytes read from copies", k.name, copied)
+		}
+	}
+	if file[0] == 0 || decoded[0] < file[0] {
+		t.Fatalf("without the cache %.0f bytes were read and %.0f decompressed: the set is not kept as this test wants", file[0], decoded[0])
+	}
+	// The first iteration reads all of the set, an eighth of it all; ristretto
+	// may drop a Set, so not quite all is there afterwards.
+	for i, most := range []float64{1: 0.25, 2: 0.8} {
+		if i > 0 && (file[i] > most*file[0] || decoded[i] > most*decoded[0]) {
+			t.Errorf("%s: read %.0f and decompressed %.0f bytes, without the cache %.0f and %.0f; want at most %.2f of them",
+				kept[i].name, file[i], decoded[i], file[0], decoded[0], most)
+		}
+	}
+}
+
+// BenchmarkReadBack times an iteration over points on disk, compressed.
+func BenchmarkReadBack(b *testing.B) {
+	for _, codec := range []string{"lz4", "zstd"} {
+		for _, k := range kept {
+			b.Run("codec="+codec+"/cache="+k.name, func(b *testing.B) {
+				v := set(b, "points", "200000", "k", "3", "rounds", "4", "storage", "disk-only")
+				cfg := withReadBack(b, v, codec, k.of)
+				cfg.Cores, cfg.Temp = 2, b.TempDir()
+				s, err := engine.Open(cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer func() {
+					if err := s.Close(); err != nil {
+						b.Error(err)
+					}
+				}()
+				built, err := workloads.Build(s, Workload, v, workloads.Input{})
+				if err == nil {
+					err = prepare(b.Context(), s, built, v)
+				}
+				if err == nil { // a first reading fills the cache
+					_, err = run(b.Context(), s, built, v, "")
+				}
+				if err != nil {
+					b.Fatal(err)
+				}
+				began := s.BlockReads()
+				for b.Loop() {
+					if _, err := run(b.Context(), s, built, v, ""); err != nil {
+						b.Fatal(err)
+					}
+				}
+				read := s.BlockReads().Sub(began)
+				b.ReportMetric(float64(read.File)/float64(b.N), "file-B/op")
+				b.ReportMetric(float64(read.Decoded)/float64(b.N), "decoded-B/op")
+				b.ReportMetric(float64(read.Copied)/float64(b.N), "copied-B/op")
+			})
 		}
 	}
 }
