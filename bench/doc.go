@@ -17,5 +17,7 @@
 // folder alone, by bench/report.
 //
 // The packages below it: machine (what the process may use, noise, disk),
-// proc (set-up and usage of the process), data, folder, report.
+// proc (set-up and usage of the process), data, folder, report, table. What
+// takes several runs: compare, explain, and suite and tune, which give each
+// run a process of its own (child).
 package bench

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/execbench/execbench/bench/folder"
+	"github.com/execbench/execbench/engine/source"
 )
 
 // Exit codes of the command line. They are a contract.
@@ -81,8 +82,9 @@ func (w *WrongAnswer) Error() string {
 	return s
 }
 
-// ExitCode returns the code for what a command returned. Anything that is
-// not marked otherwise is ExitBroken.
+// ExitCode returns the code for what a command returned: input whose content
+// cannot be read is the user's to mend, as a *Usage is. Anything that is not
+// marked otherwise is ExitBroken.
 func ExitCode(err error) int {
 	var sig *Signal
 	var usage *Usage
@@ -94,7 +96,7 @@ func ExitCode(err error) int {
 			return ExitTerminate
 		}
 		return ExitInterrupt
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), source.IsInput(err):
 		return ExitUsage
 	default:
 		return ExitBroken

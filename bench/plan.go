@@ -114,6 +114,9 @@ func (p Plan) resolve() (*resolved, error) {
 	if err := r.resolveSizes(); err != nil {
 		return nil, err
 	}
+	if r.Input != nil && r.Workload.Generate == nil {
+		return nil, Usagef("workload %s reads no input: leave --input out", r.Workload.Name)
+	}
 	if r.Workload.Check != nil {
 		if err := r.Workload.Check(r.Values); err != nil {
 			return nil, &Usage{err}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -18,6 +19,10 @@ var (
 	// ErrDestroyed: a broadcast was used after Destroy.
 	ErrDestroyed = errors.New("broadcast is destroyed")
 )
+
+// InputError is a file whose content is not what the job reads. User code
+// that parses input returns one to say that the input is at fault.
+type InputError = source.InputError
 
 // errStop ends a partition early: the consumer has what it needs. Operators
 // pass it on; the attempt that sees it at the top succeeds.

@@ -3,7 +3,9 @@ package source
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -18,6 +20,32 @@ var (
 	// ErrTruncated: a file ended before the length that List saw.
 	ErrTruncated = errors.New("file became shorter while it was read")
 )
+
+// InputError is a file whose content is not what the job reads.
+type InputError struct {
+	Path  string
+	Cause error // what stands there, and what should
+}
+
+// Error returns "cannot read FILE: …".
+func (e *InputError) Error() string { return "cannot read " + e.Path + ": " + e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *InputError) Unwrap() error { return e.Cause }
+
+// IsInput reports whether err says that a file's content cannot be read: it
+// is one of the errors of this package that do, or the failure of a task
+// whose error was one. Of those only the type's name is left.
+func IsInput(err error) bool {
+	var csv *CSVError
+	var width *WidthError
+	var input *InputError
+	if errors.As(err, &csv) || errors.As(err, &width) || errors.As(err, &input) {
+		return true
+	}
+	var f *task.Failure
+	return errors.As(err, &f) && slices.Contains([]string{fmt.Sprintf("%T", csv), fmt.Sprintf("%T", width), fmt.Sprintf("%T", input)}, f.Class)
+}
 
 // WidthError is a file that does not divide into whole records.
 type WidthError struct {

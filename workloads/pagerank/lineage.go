@@ -85,7 +85,7 @@ func parseEdges(t *engine.Task, _ int, each func(func([][]byte) error) error, em
 						text = after
 						continue
 					}
-					return fmt.Errorf("cannot read %.80q of %s: %w", line, at.Path, errEdge)
+					return &engine.InputError{Path: at.Path, Cause: fmt.Errorf("%.80q: %w", line, errEdge)}
 				}
 				text = rest
 				if batch = append(batch, l); len(batch) < edgeBatch {
