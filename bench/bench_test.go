@@ -182,7 +182,12 @@ func TestUsageErrorsLeaveNoRunFolder(t *testing.T) {
 	f("key", func(p *Plan) {
 		p.Conf = []conf.Layer{{Source: "--conf", Values: map[string]string{"memory.fractoin": "1"}}}
 	}, "did you mean memory.fraction?")
-	f("input", func(p *Plan) { p.Input = []string{filepath.Join(p.Temp, "no")} }, "cannot read input")
+	f("input", func(p *Plan) { p.Input = []string{p.Temp} }, "workload counting reads no input: leave --input out")
+	f("no such input", func(p *Plan) {
+		w := *p.Workload
+		w.Generate = func(context.Context, workloads.Gen, workloads.Values, string) error { return nil }
+		p.Workload, p.Input = &w, []string{filepath.Join(p.Temp, "no")}
+	}, "cannot read input")
 	f("temp", func(p *Plan) { p.Temp = p.Temp + "/a\x00b" }, "invalid argument")
 }
 

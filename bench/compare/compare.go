@@ -135,13 +135,13 @@ func Compare(old, new *Side, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+	o.noisy = slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, noiseNote) })
 	judge(r.Runs, o)
 	judge(r.Parts, o)
 	times := r.Times()
 	r.Verdict = overall(times)
 	r.Sentence = sentence(times, r.Verdict, o)
-	noisy := slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, noiseNote) })
-	if noisy && (r.Verdict == Better || r.Verdict == Worse) {
+	if o.noisy && (r.Verdict == Better || r.Verdict == Worse) {
 		r.Sentence += "; the machine was not quiet, which alone can make such a difference between two processes: run both again, in turns"
 	}
 	if len(r.Differences) > 0 {

@@ -174,6 +174,27 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 	}
 }
 
+// On a machine that was not quiet a change counts only if all of its interval
+// does.
+func TestNoiseAsksForMore(t *testing.T) {
+	for _, c := range []struct {
+		change      float64
+		quiet, loud Verdict
+	}{{1.1, Worse, Unsure}, {0.9, Better, Unsure}, {1.3, Worse, Worse}, {0.7, Better, Better}, {1, Same, Same}} {
+		for noisy, want := range map[bool]Verdict{false: c.quiet, true: c.loud} {
+			row := &Row{}
+			for i := range 20 {
+				v := 1 + 0.01*float64(i%10) // half of it is the minimum effect
+				row.Old, row.New = append(row.Old, v), append(row.New, v*c.change)
+			}
+			judge([]*Row{row}, Options{MinEffect: 0.08, noisy: noisy}.withDefaults())
+			if row.Verdict != want || (want == Unsure) != strings.Contains(row.Why, "it was not quiet") {
+				t.Errorf("× %v, noisy %v: %s, %q; want %s (interval %v)", c.change, noisy, row.Verdict, row.Why, want, *row.Interval)
+			}
+		}
+	}
+}
+
 // What else the machine did is said with a change, and with nothing else.
 func TestNoiseIsSaid(t *testing.T) {
 	dir := t.TempDir()

@@ -27,6 +27,8 @@ type Options struct {
 	Power      float64 // chance with which the smallest detectable effect is seen; 0.8
 	Resamples  int     // of the bootstrap; 5000
 	Seed       uint64  // of the bootstrap
+
+	noisy bool // the machine was not quiet: see decide
 }
 
 func (o Options) withDefaults() Options {
@@ -119,7 +121,9 @@ func judge(rows []*Row, o Options) {
 	}
 }
 
-// decide gives the verdict of one of so many tests.
+// decide gives the verdict of one of so many tests. What else a machine does
+// falls on a whole process, and its iterations do not tell: where there was
+// something, all of a change's interval must lie beyond the minimum effect.
 func (r *Row) decide(tests int, o Options) {
 	alpha := o.Alpha / float64(tests) // of Holm's first step
 	constant := r.Interval.Low == 0 && r.Interval.High == 0 && variation(r.Old) == 0 && variation(r.New) == 0
@@ -132,10 +136,14 @@ func (r *Row) decide(tests int, o Options) {
 	least := Ratio(detectable(r.Old, r.New, alpha, o.Power))
 	r.Detectable = &least
 	change := float64(r.Change)
+	up, down := change, change
+	if o.noisy {
+		up, down = float64(r.Interval.Low), float64(r.Interval.High)
+	}
 	switch {
-	case r.Adjusted <= o.Alpha && change >= o.MinEffect && r.side > 0:
+	case r.Adjusted <= o.Alpha && up >= o.MinEffect && r.side > 0:
 		r.Verdict = Worse
-	case r.Adjusted <= o.Alpha && change <= -o.MinEffect && r.side < 0:
+	case r.Adjusted <= o.Alpha && down <= -o.MinEffect && r.side < 0:
 		r.Verdict = Better
 	case r.Interval.within(o.MinEffect):
 		r.Verdict = Same
@@ -146,7 +154,10 @@ func (r *Row) decide(tests int, o Options) {
 			r.Needed = have + 1
 		}
 		r.Why = fmt.Sprintf("too much spread for the minimum effect: about %d samples a side would tell", r.Needed)
-		if r.Adjusted <= o.Alpha {
+		switch {
+		case r.Adjusted <= o.Alpha && math.Abs(change) >= o.MinEffect:
+			r.Why = "there is a difference, which the machine can have made, as it was not quiet: run both again, in turns"
+		case r.Adjusted <= o.Alpha:
 			r.Why = "there is a difference, and it may be below or above the minimum effect: " + fmt.Sprintf("about %d samples a side would tell", r.Needed)
 		}
 	}

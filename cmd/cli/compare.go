@@ -59,7 +59,8 @@ const compareExamples = `  execbench run terasort --iterations 10 --out before
 
 const compareNotes = `Verdicts: better or worse (a change beyond chance, and of the minimum effect or
 more), same (the interval of the change lies below the minimum effect), unsure (the
-samples cannot tell; how many would is said).
+samples cannot tell; how many would is said). Where the machine did something else
+meanwhile, all of a change's interval must be of the minimum effect.
 Exit codes: 0 not worse · 1 worse · 2 a folder that cannot be used · 4 unsure, with
 --strict · 5 the runs differ in machine, workload, parameters, data or configuration.`
 

@@ -143,8 +143,7 @@ const runExamples = `  execbench run terasort --size 1GB                      # 
   execbench run terasort --iterations 10 --json > r.json # with an interval of the median
   execbench run terasort --conf spark.shuffle.compress=true --conf io.compression.codec=lz4
   execbench run terasort --properties spark-defaults.conf --event-log logs
-  execbench run --all --size small                       # every workload, one table at the end
-  execbench run --all --size small --memory 128MiB --out tiny`
+  execbench run --all --size small                       # every workload, one table at the end`
 
 func (a *app) runCommand() *cobra.Command {
 	flags, all := &runFlags{}, &suiteFlags{}
