@@ -18,8 +18,9 @@ type Result struct {
 	Sides  []SideResult `json:"sides"`
 	Judged []Judgement  `json:"targets,omitempty"`
 	Growth []Growth     `json:"growth,omitempty"`
-	// GrowthAtMost is the target of Growth.
-	GrowthAtMost float64 `json:"growth_at_most,omitempty"`
+	Costs  []Cost       `json:"costs,omitempty"`
+	// AtMost is the target of Growth and of Costs.
+	AtMost float64 `json:"at_most,omitempty"`
 	// WithinBudget is whether the peak RSS of every run of ours stayed within
 	// the budget and 64 MiB.
 	WithinBudget *bool    `json:"within_budget,omitempty"`
@@ -63,7 +64,7 @@ func judge(row *Row, runs map[string][]Run, result *Result) error {
 			continue
 		}
 		side := SideResult{Name: s.Name, Metric: s.Metric.String(), Ours: s.Run != "" && s.Name != inMemory, Floor: s.Floor, Recorded: s.Recorded > 0, Runs: r,
-			Seconds: spreadOf(of(r, func(r Run) float64 { return r.Seconds })),
+			Seconds: spreadOf(of(r, secondsOf)),
 			CPU:     spreadOf(of(r, func(r Run) float64 { return r.CPU })).Median}
 		if s.Recorded == 0 {
 			side.Command = append(append([]string{s.Program}, s.Args...), s.Counted...)
@@ -71,7 +72,7 @@ func judge(row *Row, runs map[string][]Run, result *Result) error {
 		for _, x := range r {
 			side.PeakRSS = max(side.PeakRSS, x.PeakRSS)
 		}
-		if s != row.Sides[0] && len(first) > 0 && len(row.Sizes) == 0 {
+		if s != row.Sides[0] && len(first) > 0 && len(row.Sizes) == 0 && !row.Measuring {
 			ratio := spreadOf(ratios(first, r))
 			side.Ratio = &ratio
 		}
@@ -81,9 +82,14 @@ func judge(row *Row, runs map[string][]Run, result *Result) error {
 		within := peak <= row.Budget+spare
 		result.WithinBudget = &within
 	}
-	if len(row.Sizes) > 0 {
-		table, err := growth(row, runs)
-		result.Growth, result.GrowthAtMost = table, row.Targets[0].AtMost
+	if len(row.Sizes) > 0 || row.Measuring {
+		result.AtMost = row.Targets[0].AtMost
+		var err error
+		if row.Measuring {
+			result.Costs, err = costs(row, runs)
+		} else {
+			result.Growth, err = growth(row, runs)
+		}
 		return err
 	}
 	if len(first) == 0 {

@@ -118,7 +118,9 @@ func choose(rows []*Row, names, sides string) ([]*Row, error) {
 	}
 	for _, row := range chosen {
 		if sides != "" {
-			row.Sides = slices.DeleteFunc(row.Sides, func(s *Side) bool { return s != row.Sides[0] && len(row.Sizes) == 0 && !named(s.Name, sides) })
+			row.Sides = slices.DeleteFunc(row.Sides, func(s *Side) bool {
+				return s != row.Sides[0] && len(row.Sizes) == 0 && !row.Measuring && !named(s.Name, sides)
+			})
 		}
 	}
 	return chosen, nil

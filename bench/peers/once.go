@@ -22,6 +22,8 @@ type Run struct {
 	Wall    float64     `json:"wall_seconds"`
 	CPU     float64     `json:"cpu_seconds"` // of the process and those it waited for
 	PeakRSS units.Bytes `json:"peak_rss_bytes"`
+	// Attempts are those of ours' last execution.
+	Attempts int64 `json:"attempts,omitempty"`
 }
 
 // longest is how long one run may take.
@@ -59,6 +61,11 @@ func (l *lab) once(ctx context.Context, s *Side, counted bool) (*Run, error) {
 	}
 	if s.Per > 0 {
 		r.Seconds /= s.Per
+	}
+	if s.Run != "" {
+		if f, err := folder.Open(s.Run); err == nil && len(f.Samples) > 0 {
+			r.Attempts = f.Samples[len(f.Samples)-1].Totals.Tasks
+		}
 	}
 	return r, nil
 }

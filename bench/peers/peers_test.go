@@ -149,6 +149,21 @@ func TestGrowth(t *testing.T) {
 	}
 }
 
+// An empty attempt takes about 1 ms, and 16 of them a 32nd of half a second.
+func TestCosts(t *testing.T) {
+	row := &Row{Sides: []*Side{{Name: ours}, {Name: "terasort"}}, Targets: []Target{{absolute, 0.01}}, Measuring: true}
+	runs := map[string][]Run{ours: runsOf(1.0/1024, 1.0/1024), "terasort": {{Seconds: 0.5, Attempts: 16}, {Seconds: 0.5, Attempts: 16}}}
+	got, err := costs(row, runs)
+	want := []Cost{{"terasort", 16, 1.0 / 1024, 0.5, Spread{0.03125, 0.03125, 0.03125}, false}}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("costs are %+v, error %v; want %+v", got, err, want)
+	}
+	delete(runs, "terasort")
+	if _, err := costs(row, runs); err == nil {
+		t.Error("costs of no runs: no error")
+	}
+}
+
 // A report says targets, failures and commands, and reads back what it wrote.
 func TestReport(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "peers.md")

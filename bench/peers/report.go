@@ -115,7 +115,10 @@ func (x *Result) summary() (lines [][]string) {
 		for _, g := range x.Growth {
 			worst, holds = max(worst, g.Ratio.Median), holds && g.Holds
 		}
-		lines = append(lines, []string{x.Row, "growth of a copy", time, number(worst), "≤ " + number(x.GrowthAtMost), yes(holds)})
+		lines = append(lines, []string{x.Row, "growth of a copy", time, number(worst), "≤ " + number(x.AtMost), yes(holds)})
+	}
+	for _, c := range x.Costs {
+		lines = append(lines, []string{x.Row, c.Workload, seconds(c.Seconds), number(c.Share.Median), "≤ " + number(x.AtMost), yes(c.Holds)})
 	}
 	if x.WithinBudget != nil {
 		lines = append(lines, []string{x.Row, "budget and 64 MiB", dash, x.ourPeak().String(), "≤ " + (x.Budget + spare).String(), yes(*x.WithinBudget)})
@@ -164,6 +167,15 @@ func (x *Result) write(w io.Writer) error {
 	}
 	if len(lines) > 0 {
 		if err := table(w, 0, []string{"size", "ours, s/GB", "copy, s/GB", "growth of ours ÷ growth of the copy", "holds"}, lines); err != nil {
+			return err
+		}
+	}
+	lines = nil
+	for _, c := range x.Costs {
+		lines = append(lines, []string{c.Workload, strconv.FormatInt(c.Attempts, 10), seconds(c.Attempt), seconds(c.Seconds), fmt.Sprintf("%s (%s–%s)", number(c.Share.Median), number(c.Share.Min), number(c.Share.Max)), yes(c.Holds)})
+	}
+	if len(lines) > 0 {
+		if err := table(w, 1, []string{"workload", "attempts", "an empty attempt", "run", "share, at most", "holds"}, lines); err != nil {
 			return err
 		}
 	}

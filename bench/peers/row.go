@@ -15,6 +15,8 @@ type Row struct {
 	Verify string
 	// Sizes make a row one about growth: sides come by size, see growth.go.
 	Sizes []units.Bytes
+	// Measuring makes a row one about what measuring costs, see measuring.go.
+	Measuring bool
 }
 
 // The names of sides that the program knows.

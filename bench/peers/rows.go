@@ -28,7 +28,7 @@ func (l *lab) rows() []*Row {
 		l.joinRow(1e7, 1e6, true), l.joinRow(1e7, 1e6, false),
 		l.pageRankRow(1e6, 1e7, 10),
 		l.kMeansRow(1e6, 10),
-		l.tasksRow(1e6, 1e5), l.shortestTaskRow(),
+		l.tasksRow(1e6, 1e5), l.shortestTaskRow(), l.measuringRow(),
 		l.quarterRow("sort-quarter", "sort 1 GB in a quarter of the memory", "terasort", l.records(l.scaled(1e7)), l.part(1500*units.MB/4)),
 		l.sortGrowthRow(), l.wordsGrowthRow(), l.spillGrowthRow(),
 	)
@@ -169,7 +169,7 @@ func (l *lab) joinRow(n, keys int, sparse bool) *Row {
 		Name: "join-" + count(n) + "-" + count(keys) + "-" + kind, Title: "join and sums, " + count(n) + " × " + count(keys) + " rows with " + kind + " keys in memory", Inputs: []*Input{left, right}, Budget: l.budget,
 		Sides: []*Side{
 			l.queryJob("join", l.budget, "--input", a.Path, "--input", b.Path, "--cached=true"),
-			l.limit("join", strconv.Itoa(l.scaled(n)), strconv.Itoa(l.scaled(keys))).measuredBy(query),
+			l.limit("join", strconv.Itoa(l.scaled(n)), strconv.Itoa(l.scaled(keys)), kind).measuredBy(query),
 			l.duckdb("", []string{"CREATE TABLE a AS SELECT * FROM " + quoted(left.Path), "CREATE TABLE b AS SELECT * FROM " + quoted(right.Path)}, sql),
 			l.clickhouse([]string{"CREATE DATABASE d ENGINE=Atomic", "USE d",
 				"CREATE TABLE a ENGINE=Memory AS SELECT * FROM file(" + quoted(left.Path) + ", 'Parquet')",
@@ -180,7 +180,7 @@ func (l *lab) joinRow(n, keys int, sparse bool) *Row {
 		Targets: targets,
 	}
 	if !sparse {
-		told := l.limit("join", strconv.Itoa(l.scaled(n)), strconv.Itoa(l.scaled(keys)), "dense").measuredBy(query)
+		told := l.limit("join", strconv.Itoa(l.scaled(n)), strconv.Itoa(l.scaled(keys)), kind, "told").measuredBy(query)
 		told.Name = "limit, told that keys are dense"
 		row.Sides = append(row.Sides, told)
 	}

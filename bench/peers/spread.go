@@ -41,6 +41,8 @@ func of(runs []Run, figure func(Run) float64) []float64 {
 	return out
 }
 
+func secondsOf(r Run) float64 { return r.Seconds }
+
 // turn is the order in which n sides run in a round: there and back, so that
 // none is always behind the same one and drift falls on all alike.
 func turn(round, n int) []int {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 )
@@ -22,19 +23,25 @@ type tables struct {
 const free = -1
 
 // joinArrays joins ROWS rows to KEYS, and sums both values over the matches.
-// With dense it is told that keys are the numbers below KEYS, and looks them
-// up by position.
+// Keys are the numbers below KEYS if they are dense, in any order, and lie far
+// apart otherwise. If it is told, it looks dense keys up by position.
 func joinArrays(args []string) error {
 	n, err := numbers(args[:2]...)
 	if err != nil {
 		return err
 	}
 	rows, keys := n[0], n[1]
-	told := len(args) > 2 && args[2] == "dense"
+	dense, told := false, false
+	for _, a := range args[2:] {
+		dense, told = dense || a == "dense", told || a == "told"
+	}
+	if told && !dense {
+		return errors.New("it can be told only that keys are dense")
+	}
 	j := &tables{aKey: slab[int64](rows), aValue: slab[int64](rows), bKey: slab[int64](keys), bValue: slab[int64](keys)}
 	// A bijection of the numbers below 2^60 makes keys sparse.
 	spread := func(i int) int64 {
-		if told {
+		if dense {
 			return int64(i)
 		}
 		return int64(uint64(i) * 0x9e3779b97f4a7c15 & (1<<60 - 1))

@@ -10,7 +10,7 @@
 //	limit words IN OUT                 how often each word occurs
 //	limit groupby ROWS KEYS            count, sum and mean by key, over arrays
 //	limit groupby-csv IN KEYS          the same from a file of id,v,f
-//	limit join ROWS KEYS [dense]       count and sums over matches, over arrays
+//	limit join ROWS KEYS [dense [told]] count and sums over matches, over arrays
 //	limit links IN.csv OUT             makes pairs of 32-bit numbers of a CSV of links
 //	limit pagerank IN NODES ROUNDS     IN of limit links, or the CSV itself
 //	limit kmeans POINTS ROUNDS         20 dimensions, 10 centres
