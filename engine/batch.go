@@ -3,6 +3,8 @@ package engine
 import (
 	"reflect"
 	"sync"
+
+	"github.com/execbench/execbench/engine/codec"
 )
 
 // batchRows is the number of records after which an operator that can grow
@@ -38,4 +40,16 @@ func (b *batch[T]) put() {
 	b.rows = b.rows[:0]
 	p, _ := pools.Load(reflect.TypeFor[T]())
 	p.(*sync.Pool).Put(b)
+}
+
+// decode returns the n rows encoded in data: a view of data where rows lie
+// there as they do in memory, else decoded into the buffer. Either is valid
+// as long as data is and until the next call.
+func (b *batch[T]) decode(c codec.Codec[T], data []byte, n int) ([]T, error) {
+	if rows := codec.View[T](data); rows != nil && len(rows) == n {
+		return rows, nil
+	}
+	var err error
+	b.rows, _, err = c.Decode(b.rows[:0], data, n)
+	return b.rows, err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/storage"
 	"github.com/execbench/execbench/engine/task"
@@ -59,8 +60,9 @@ func (d *Dataset[T]) cached(t *Task, part int, level block.Level, emit func([]T)
 	}
 }
 
-// readBlock pushes the batches of a kept partition. Reading counts as input,
-// as in Spark.
+// readBlock pushes the batches of a kept partition: plain rows are views into
+// the block, which stays where it is while it is read, so that rows at rest in
+// memory cost what reading memory costs. Reading counts as input, as in Spark.
 func (d *Dataset[T]) readBlock(t *Task, r *storage.Reader, emit func([]T) error) error {
 	defer r.Close()
 	c, err := d.codec()
@@ -79,12 +81,13 @@ func (d *Dataset[T]) readBlock(t *Task, r *storage.Reader, emit func([]T) error)
 			}
 			return err
 		}
-		if buf.rows, _, err = c.Decode(buf.rows[:0], data, n); err != nil {
+		rows, err := buf.decode(c, data, n)
+		if err != nil {
 			return err
 		}
 		t.Metrics[task.InputBytesRead] += int64(len(data))
 		t.Metrics[task.InputRecordsRead] += int64(n)
-		if err := emit(buf.rows); err != nil {
+		if err := emit(rows); err != nil {
 			return err
 		}
 	}
@@ -103,10 +106,14 @@ func (d *Dataset[T]) writeBlock(t *Task, w *storage.Writer, part int, emit func(
 	if err != nil {
 		return err
 	}
-	enough := false
+	enough, plain := false, codec.IsPlain[T]()
 	var frame []byte
 	err = d.run(t, part, func(b []T) error {
-		frame = c.Append(frame[:0], b)
+		if plain {
+			frame = codec.RawBytes(b) // Frame makes the only copy
+		} else {
+			frame = c.Append(frame[:0], b)
+		}
 		if err := w.Frame(len(b), frame); err != nil {
 			return fmt.Errorf("cannot keep partition %d of %s: %w", part, d.op.node.Name, err)
 		}

@@ -127,14 +127,11 @@ func fetchRows[T any](t *Task, dep *plan.ShuffleDep, c codec.Codec[T], part int,
 	buf := takeBatch[T]()
 	defer buf.put()
 	return t.fetch(dep, part, func(f *shuffle.Frame) error {
-		if rows := codec.View[T](f.Data); len(rows) == f.Rows && codec.IsPlain[T]() && f.Rows > 0 {
-			return emit(rows)
-		}
-		var err error
-		if buf.rows, _, err = c.Decode(buf.rows[:0], f.Data, f.Rows); err != nil {
+		rows, err := buf.decode(c, f.Data, f.Rows)
+		if err != nil {
 			return err
 		}
-		return emit(buf.rows)
+		return emit(rows)
 	})
 }
 
