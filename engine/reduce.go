@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/shuffle"
 	"github.com/execbench/execbench/engine/spill"
@@ -19,9 +20,13 @@ func ReduceByKey[K, V any](d *Dataset[Pair[K, V]], f func(a, b V) V, opts ...Opt
 // makes an empty state, seq adds a value to a state, comb merges two states.
 // seq and comb must agree on what adding means (as in Spark).
 func AggregateByKey[K, V, C any](d *Dataset[Pair[K, V]], zero func() C, seq func(C, V) C, comb func(a, b C) C, opts ...Option) *Dataset[Pair[K, C]] {
-	return combine(d, "aggregateByKey", spill.Aggregate[V, C]{
-		First: func(v V) C { return seq(zero(), v) }, Add: seq, Merge: comb,
-	}, opts)
+	agg := spill.Aggregate[V, C]{Add: seq, Merge: comb}
+	if codec.IsPlain[C]() {
+		agg.Zero = zero()
+	} else { // states could share what zero returns
+		agg.First = func(v V) C { return seq(zero(), v) }
+	}
+	return combine(d, "aggregateByKey", agg, opts)
 }
 
 // Distinct keeps one of each group of equal records.
@@ -44,7 +49,7 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 		}
 		return writeAll(t, part, d, w)
 	}
-	merge := spill.Aggregate[C, C]{First: func(c C) C { return c }, Add: agg.Merge, Merge: agg.Merge}
+	merge := spill.Reduce(agg.Merge)
 	return newWide(d.op.s, name, []*plan.ShuffleDep{dep}, plan.Unordered, []mapWriter{write},
 		func(t *Task, part int, emit func([]Pair[K, C]) error) error {
 			a, err := spill.NewAggregator[K](t.kernelEnv(), "aggregation", key, merge)
@@ -52,6 +57,13 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 				return err
 			}
 			defer a.Close()
+			if size := int64(rows.Fixed()); size > 0 {
+				bytes, err := t.fetchBytes(dep, part)
+				if err != nil {
+					return err
+				}
+				a.Expect(bytes / size)
+			}
 			if err := fetchRows(t, dep, rows, part, a.Add); err != nil {
 				return err
 			}

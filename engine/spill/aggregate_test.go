@@ -74,11 +74,13 @@ func TestAggregatorIsAMap(t *testing.T) {
 				t.Run(fmt.Sprintf("memory=%s/rows=%d/distinct=%d", share, rows, distinct), func(t *testing.T) {
 					texts := make([]pair[string, int64], rows)
 					words := make([]pair[int32, int64], rows)
+					direct := make([]pair[int64, int64], rows)
 					wide := make([]pair[wideKey, int64], rows)
 					for i := range texts {
 						n := rng.IntN(distinct)
 						texts[i] = kv[string, int64](strings.Repeat("k", n%23)+fmt.Sprint(n), int64(i))
 						words[i] = kv[int32, int64](int32(n-distinct/2), int64(i))
+						direct[i] = kv[int64, int64](int64(n-distinct/2)<<(n%2*32), int64(i))
 						wide[i] = kv[wideKey, int64](wideKey{fmt.Sprint(n % 7), float64(n/7) - 3}, int64(i))
 					}
 					b := newBench(t, share)
@@ -95,6 +97,9 @@ func TestAggregatorIsAMap(t *testing.T) {
 					if got, _ := aggregated(t, newBench(t, share), words, sum, func(p pair[int32, int64]) pair[int32, int64] { return p }); !maps.Equal(got, sums(words)) {
 						t.Errorf("words: %d keys, want %d", len(got), len(sums(words)))
 					}
+					if got, _ := aggregated(t, newBench(t, share), direct, sum, func(p pair[int64, int64]) pair[int64, int64] { return p }); !maps.Equal(got, sums(direct)) {
+						t.Errorf("direct words: %d keys, want %d", len(got), len(sums(direct)))
+					}
 					if got, _ := aggregated(t, newBench(t, share), wide, sum, func(p pair[wideKey, int64]) pair[wideKey, int64] {
 						p.Key.Name = strings.Clone(p.Key.Name)
 						return p
@@ -103,6 +108,56 @@ func TestAggregatorIsAMap(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// Without First a state starts as Zero, also where a table is written out and
+// begun anew.
+func TestAggregateFromZero(t *testing.T) {
+	for _, share := range []units.Bytes{1 * units.MiB, 64 * units.MiB} {
+		pairs := make([]pair[int64, int64], 100_000)
+		want := map[int64]int64{}
+		for i := range pairs {
+			pairs[i] = kv[int64, int64](int64(i%60_000), int64(i))
+			if want[pairs[i].Key] == 0 {
+				want[pairs[i].Key] = 7
+			}
+			want[pairs[i].Key] += int64(i)
+		}
+		// Merging adds the zeros of both: it takes one away again.
+		a := Aggregate[int64, int64]{Zero: 7, Add: func(s, v int64) int64 { return s + v }, Merge: func(x, y int64) int64 { return x + y - 7 }}
+		got, runs := aggregated(t, newBench(t, share), pairs, a, func(p pair[int64, int64]) pair[int64, int64] { return p })
+		if !maps.Equal(got, want) || (runs > 0) != (share < 64*units.MiB) {
+			t.Errorf("share %s: %d keys of %d, %d runs", share, len(got), len(want), runs)
+		}
+	}
+}
+
+// The number of keys is told from the repetitions among the first rows; what
+// cannot be told is 0, or all rows.
+func TestExpectKeys(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, distinct := range []int{2_000, 20_000, 200_000} {
+		const rows, total = 1500, 80_000
+		seen := map[int]bool{}
+		early := 0
+		for i := range total {
+			seen[rng.IntN(distinct)] = true
+			if i+1 == rows {
+				early = len(seen)
+			}
+		}
+		got := expectKeys(rows, int64(early), total)
+		if limit := len(seen) * 3 / 2; int(got) < len(seen)*2/3 || int(got) > limit {
+			t.Errorf("of %d keys, %d in %d rows and %d in %d: expected %d", distinct, early, rows, len(seen), total, got)
+		}
+	}
+	for _, c := range []struct{ rows, keys, total, want int64 }{
+		{1000, 1000, 5000, 5000}, {1000, 400, 5000, 0}, {1000, 900, 0, 0}, {1000, 900, 1000, 0},
+	} {
+		if got := expectKeys(c.rows, c.keys, c.total); got != c.want {
+			t.Errorf("expectKeys(%d, %d, %d) = %d, want %d", c.rows, c.keys, c.total, got, c.want)
 		}
 	}
 }

@@ -40,12 +40,18 @@ func (g *aggregating[K, V, C, S, W]) drainTable() error {
 		return nil
 	}
 	for at := 0; at >= 0; {
-		var err error
-		if at, err = g.readRows(at); err != nil {
-			return err
+		var out []codec.Pair[K, C]
+		if g.direct != nil {
+			out, at = g.direct.readPairs(g.pairs(tableBatch)[:0], at)
+		} else {
+			var err error
+			if at, err = g.readRows(at); err != nil {
+				return err
+			}
+			out = g.convert(g.rows)
 		}
-		if len(g.rows) > 0 {
-			if err := g.drain.emit(g.convert(g.rows)); err != nil {
+		if len(out) > 0 {
+			if err := g.drain.emit(out); err != nil {
 				return err
 			}
 		}
@@ -57,12 +63,15 @@ func (g *aggregating[K, V, C, S, W]) drainTable() error {
 func (g *aggregating[K, V, C, S, W]) pass(pairs []codec.Pair[K, V]) error {
 	for len(pairs) > 0 {
 		n := min(len(pairs), tableBatch)
-		if cap(g.out) < n {
-			g.convert(make([]codec.Pair[W, C], tableBatch)) // makes the buffers
-		}
-		out := g.out[:n]
-		for i := range out {
-			out[i] = codec.Pair[K, C]{Key: pairs[i].Key, Value: g.agg.First(pairs[i].Value)}
+		out := g.pairs(n)
+		if g.agg.First != nil {
+			for i := range out {
+				out[i] = codec.Pair[K, C]{Key: pairs[i].Key, Value: g.agg.First(pairs[i].Value)}
+			}
+		} else {
+			for i := range out {
+				out[i] = codec.Pair[K, C]{Key: pairs[i].Key, Value: g.agg.Add(g.agg.Zero, pairs[i].Value)}
+			}
 		}
 		if err := g.drain.emit(out); err != nil {
 			return err

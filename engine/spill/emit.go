@@ -55,12 +55,23 @@ func (g *aggregating[K, V, C, S, W]) emitTable(emit func([]codec.Pair[K, C]) err
 		return err
 	}
 	k := keeper[W, C]{states: g.statesCodec()}
+	pairs := codec.View[codec.Pair[K, C]](page.Data[:len(page.Data)/rowSize[K, C]()*rowSize[K, C]()])
 	for g.emitted >= 0 {
 		if g.after != nil {
 			return g.emitAfter(emit)
 		}
 		if err := g.env.Check(); err != nil {
 			return err
+		}
+		if g.direct != nil && len(pairs) > 0 {
+			var out []codec.Pair[K, C]
+			out, g.emitted = g.direct.readPairs(pairs[:0], g.emitted)
+			if len(out) > 0 {
+				if err := emit(out); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		if g.emitted, err = g.readRows(g.emitted); err != nil {
 			return err
@@ -81,6 +92,9 @@ func (g *aggregating[K, V, C, S, W]) emitTable(emit func([]codec.Pair[K, C]) err
 	return nil
 }
 
+// rowSize returns the bytes of a pair, at least one.
+func rowSize[K, C any]() int { return max(int(unsafe.Sizeof(codec.Pair[K, C]{})), 1) }
+
 // statesCodec returns the codec of states that are not plain, else nil.
 func (g *aggregating[K, V, C, S, W]) statesCodec() codec.Codec[C] {
 	if g.states == nil {
@@ -91,12 +105,11 @@ func (g *aggregating[K, V, C, S, W]) statesCodec() codec.Codec[C] {
 
 // convert turns rows into pairs, valid as long as the rows' texts.
 func (g *aggregating[K, V, C, S, W]) convert(rows []codec.Pair[W, C]) []codec.Pair[K, C] {
-	if cap(g.out) < len(rows) {
-		g.out = make([]codec.Pair[K, C], max(len(rows), tableBatch))
-		g.ws = make([]W, cap(g.out))
-		g.ks = make([]K, cap(g.out))
+	if cap(g.ws) < len(rows) {
+		g.ws = make([]W, max(len(rows), tableBatch))
+		g.ks = make([]K, cap(g.ws))
 	}
-	out, ws, ks := g.out[:len(rows)], g.ws[:len(rows)], g.ks[:len(rows)]
+	out, ws, ks := g.pairs(len(rows)), g.ws[:len(rows)], g.ks[:len(rows)]
 	for i := range rows {
 		ws[i] = rows[i].Key
 	}
@@ -105,6 +118,14 @@ func (g *aggregating[K, V, C, S, W]) convert(rows []codec.Pair[W, C]) []codec.Pa
 		out[i] = codec.Pair[K, C]{Key: ks[i], Value: rows[i].Value}
 	}
 	return out
+}
+
+// pairs returns the buffer of pairs, n of them.
+func (g *aggregating[K, V, C, S, W]) pairs(n int) []codec.Pair[K, C] {
+	if cap(g.out) < n {
+		g.out = make([]codec.Pair[K, C], max(n, tableBatch))
+	}
+	return g.out[:n]
 }
 
 // giveReading writes what was not yet handed out to a run, in no order.

@@ -32,16 +32,31 @@ type slots[K, V, S, W any] interface {
 	read(dst []codec.Pair[W, S], at int) (out []codec.Pair[W, S], next int)
 }
 
+// pairReader is a table whose keys and states are read as they are.
+type pairReader[K, C any] interface {
+	// readPairs is read into pairs.
+	readPairs(dst []codec.Pair[K, C], at int) (out []codec.Pair[K, C], next int)
+}
+
 // tableBatch is how many rows are hashed before any is looked up: enough
 // that their slots are fetched from memory side by side, few enough that
 // what is noted of them stays in the first-level cache.
 const tableBatch = 512
 
 // fold says what happens to a key's state: first at its first value, then
-// add at every other.
+// add at every other. Where first is nil, add does it all, from zero on.
 type fold[V, S any] struct {
 	first func(v V) S
+	zero  S
 	add   func(s S, v V) S
+}
+
+// start returns the state of a key after its first value.
+func (f *fold[V, S]) start(v V) S {
+	if f.first == nil {
+		return f.add(f.zero, v)
+	}
+	return f.first(v)
 }
 
 // place maps the lower half of a hash to one of n slots.

@@ -114,14 +114,14 @@ func (t *textSlots[K, V, S]) add(pairs []codec.Pair[K, V]) {
 		}
 		t.found[i&(tableBatch-1)] = t.search(k, j, texts[i])
 	}
-	first, add := t.fold.first, t.fold.add
+	add := t.fold.add
 	for i := range pairs {
 		f := t.found[i&(tableBatch-1)]
 		s := &slots[f&^isNew]
 		if f&isNew == 0 {
 			s.state = add(s.state, pairs[i].Value)
 		} else {
-			s.state = first(pairs[i].Value)
+			s.state = t.fold.start(pairs[i].Value)
 		}
 	}
 }

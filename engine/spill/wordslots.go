@@ -2,6 +2,8 @@ package spill
 
 import (
 	"cmp"
+	"math/bits"
+	"unsafe"
 
 	"github.com/execbench/execbench/engine/codec"
 )
@@ -13,25 +15,33 @@ type wordSlot[S any] struct {
 	state S
 }
 
-// wordSlots is the table of keys in word form. It works as textSlots does.
+// wordSlots is the table of keys in word form. Each row is hashed, found and
+// folded in turn: in a table that fits the second-level cache the processor
+// runs ahead over a dozen rows by itself, and noting anything between them
+// costs a third more (5.5 against 8 ns a row with 100 keys).
+//
+// The last slot is for the key zero and for no other.
 type wordSlots[K, V, S any] struct {
-	fold  fold[V, S]
-	words func(dst []uint64, keys []K)
+	fold   fold[V, S]
+	words  func(dst []uint64, keys []K)
+	direct bool // a key's memory is its word
 
 	slots   []wordSlot[S]
 	n       int // without the key zero
 	limit   int
-	sorted  bool
-	zero    S
+	sorted  bool // arranged: the keys are in front, and zero among them
 	hasZero bool
 	keys    []K
-	tokens  [tableBatch]uint64
-	hashes  [tableBatch]uint32
-	found   [tableBatch]uint32
+	tokens  []uint64
 }
 
-// atZero is found for the key zero.
-const atZero = isNew - 1
+// mixWord hashes a word for its place in a table. It is not codec.HashWord,
+// which chose the reducer, but half of it: one multiplication of which every
+// bit of the place depends on every bit of the word.
+func mixWord(w uint64) uint64 {
+	hi, lo := bits.Mul64(w^0x6a09e667f3bcc909, 0xbb67ae8584caa73b) // from the fractions of √2 and √3
+	return hi ^ lo
+}
 
 func (t *wordSlots[K, V, S]) reset(mem []byte) {
 	clear(mem)
@@ -52,91 +62,89 @@ func (t *wordSlots[K, V, S]) moveTo(mem []byte) {
 	old, n, zero := t.slots, t.n, t.hasZero
 	t.reset(mem)
 	t.n, t.hasZero = n, zero
+	last := len(t.slots) - 1
 	for i := range old {
 		if s := &old[i]; s.word != 0 {
-			j := place(codec.HashWord(s.word), len(t.slots))
+			j := place(mixWord(s.word), last)
 			for t.slots[j].word != 0 {
-				if j++; j == len(t.slots) {
+				if j++; j == last {
 					j = 0
 				}
 			}
 			t.slots[j] = *s
 		}
 	}
+	t.slots[last] = old[len(old)-1]
 }
 
 func (t *wordSlots[K, V, S]) add(pairs []codec.Pair[K, V]) {
-	if t.keys == nil {
-		t.keys = make([]K, tableBatch)
+	word, step := unsafe.Pointer(&pairs[0].Key), unsafe.Sizeof(pairs[0])
+	if !t.direct {
+		if t.keys == nil {
+			t.keys, t.tokens = make([]K, tableBatch), make([]uint64, tableBatch)
+		}
+		keys := t.keys[:len(pairs)]
+		for i := range pairs {
+			keys[i] = pairs[i].Key
+		}
+		t.words(t.tokens[:len(pairs)], keys)
+		word, step = unsafe.Pointer(&t.tokens[0]), unsafe.Sizeof(t.tokens[0])
 	}
-	keys := t.keys[:len(pairs)]
+	slots, last := t.slots, len(t.slots)-1
+	add := t.fold.add
 	for i := range pairs {
-		keys[i] = pairs[i].Key
-	}
-	words := t.tokens[:len(pairs)]
-	t.words(words, keys)
-	for i, w := range words {
-		t.hashes[i&(tableBatch-1)] = uint32(codec.HashWord(w))
-	}
-	slots := t.slots
-	for i, w := range words {
-		j := place(uint64(t.hashes[i&(tableBatch-1)]), len(slots))
-		if slots[j].word == w && w != 0 {
-			t.found[i&(tableBatch-1)] = uint32(j)
-			continue
+		w := *(*uint64)(unsafe.Add(word, uintptr(i)*step))
+		j := place(mixWord(w), last)
+		s := &slots[j]
+		if s.word != w || w == 0 {
+			var isNew bool
+			if s, isNew = t.search(w, j); isNew {
+				s.state = t.fold.start(pairs[i].Value)
+				continue
+			}
 		}
-		t.found[i&(tableBatch-1)] = t.search(w, j)
-	}
-	first, add := t.fold.first, t.fold.add
-	for i := range pairs {
-		f := t.found[i&(tableBatch-1)]
-		s := &t.zero
-		if f&^isNew != atZero {
-			s = &slots[f&^isNew].state
-		}
-		if f&isNew == 0 {
-			*s = add(*s, pairs[i].Value)
-		} else {
-			*s = first(pairs[i].Value)
-		}
+		s.state = add(s.state, pairs[i].Value)
 	}
 }
 
-func (t *wordSlots[K, V, S]) search(w uint64, j int) uint32 {
+// search returns the slot of a key, from slot j on, or takes the first free
+// one.
+//
+//go:noinline
+func (t *wordSlots[K, V, S]) search(w uint64, j int) (s *wordSlot[S], isNew bool) {
+	last := len(t.slots) - 1
 	if w == 0 {
-		if t.hasZero {
-			return atZero
-		}
-		t.hasZero = true
-		return atZero | isNew
+		isNew, t.hasZero = !t.hasZero, true
+		return &t.slots[last], isNew
 	}
 	for {
-		switch t.slots[j].word {
+		s = &t.slots[j]
+		switch s.word {
 		case w:
-			return uint32(j)
+			return s, false
 		case 0:
-			t.slots[j].word = w
+			s.word = w
 			t.n++
-			return uint32(j) | isNew
+			return s, true
 		}
-		if j++; j == len(t.slots) {
+		if j++; j == last {
 			j = 0
 		}
 	}
 }
 
-// arrange lets the key zero go last; read puts it where it belongs.
 func (t *wordSlots[K, V, S]) arrange() {
-	gatherUsed(t.slots, func(s *wordSlot[S]) bool { return s.word != 0 }, func(s *wordSlot[S]) int {
-		return place(codec.HashWord(s.word), len(t.slots))
+	last := len(t.slots) - 1
+	gatherUsed(t.slots[:last], func(s *wordSlot[S]) bool { return s.word != 0 }, func(s *wordSlot[S]) int {
+		return place(mixWord(s.word), last)
 	})
 	n := t.n
 	if t.hasZero { // there is a free slot: the limit sees to it
-		t.slots[n] = wordSlot[S]{state: t.zero}
+		t.slots[n] = t.slots[last]
 		n++
 	}
 	nearlySorted(t.slots[:n], func(x, y *wordSlot[S]) int {
-		if c := cmp.Compare(spread(codec.HashWord(x.word)), spread(codec.HashWord(y.word))); c != 0 {
+		if c := cmp.Compare(spread(mixWord(x.word)), spread(mixWord(y.word))); c != 0 {
 			return c
 		}
 		return cmp.Compare(x.word, y.word)
@@ -145,13 +153,10 @@ func (t *wordSlots[K, V, S]) arrange() {
 }
 
 func (t *wordSlots[K, V, S]) read(dst []codec.Pair[uint64, S], at int) ([]codec.Pair[uint64, S], int) {
-	end := len(t.slots)
-	if t.sorted {
-		end = t.used()
-	}
+	end := t.end()
 	for ; at < end; at++ {
 		s := &t.slots[at]
-		if s.word == 0 && !t.sorted {
+		if t.free(s, at) {
 			continue
 		}
 		if len(dst) == cap(dst) {
@@ -159,11 +164,36 @@ func (t *wordSlots[K, V, S]) read(dst []codec.Pair[uint64, S], at int) ([]codec.
 		}
 		dst = append(dst, codec.Pair[uint64, S]{Key: s.word, Value: s.state})
 	}
-	if at == end && t.hasZero && !t.sorted {
-		if len(dst) == cap(dst) {
-			return dst, at
-		}
-		dst = append(dst, codec.Pair[uint64, S]{Value: t.zero})
-	}
 	return dst, -1
+}
+
+// readPairs is read for direct keys, without a step between.
+func (t *wordSlots[K, V, S]) readPairs(dst []codec.Pair[K, S], at int) ([]codec.Pair[K, S], int) {
+	end, n := t.end(), len(dst)
+	out := dst[:cap(dst)]
+	for ; at < end; at++ {
+		s := &t.slots[at]
+		if t.free(s, at) {
+			continue
+		}
+		if n == len(out) {
+			return out, at
+		}
+		*(*uint64)(unsafe.Pointer(&out[n].Key)) = s.word
+		out[n].Value = s.state
+		n++
+	}
+	return out[:n], -1
+}
+
+// end returns how many slots may be used.
+func (t *wordSlots[K, V, S]) end() int {
+	if t.sorted {
+		return t.used()
+	}
+	return len(t.slots)
+}
+
+func (t *wordSlots[K, V, S]) free(s *wordSlot[S], at int) bool {
+	return s.word == 0 && !t.sorted && !(t.hasZero && at == len(t.slots)-1)
 }
