@@ -40,9 +40,23 @@ func joinPart[K, V, W any](t *Task, part int, l *groupSide[K, V], r *groupSide[K
 	var rg *spill.Grouper[K, W]
 	matched := false
 	if lefts < rights {
-		lg, matched, err = matchPart(t, part, l, r, func(k K, w W, v *V) error { return out.add(k, *v, w) }, out.settle)
+		lg, matched, err = matchPart(t, part, l, r, out.settle, func(rights []Pair[K, W], list []spill.Found[V]) error {
+			return fill(out, list, func(rows []Pair[K, Joined[V, W]], list []spill.Found[V]) {
+				for i, f := range list {
+					p := &rights[f.At]
+					rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{*f.Row, p.Value}}
+				}
+			})
+		})
 	} else {
-		rg, matched, err = matchPart(t, part, r, l, func(k K, v V, w *W) error { return out.add(k, v, *w) }, out.settle)
+		rg, matched, err = matchPart(t, part, r, l, out.settle, func(lefts []Pair[K, V], list []spill.Found[W]) error {
+			return fill(out, list, func(rows []Pair[K, Joined[V, W]], list []spill.Found[W]) {
+				for i, f := range list {
+					p := &lefts[f.At]
+					rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{p.Value, *f.Row}}
+				}
+			})
+		})
 	}
 	if lg != nil {
 		defer lg.Close()
@@ -78,9 +92,9 @@ func joinPart[K, V, W any](t *Task, part int, l *groupSide[K, V], r *groupSide[K
 }
 
 // matchPart joins by a hash table of the side held, past which the other
-// streams; settle is called after each batch of that. matched is false where
+// streams; settle is called after each batch of that, found with matches. matched is false where
 // a table does not do; the grouper is then what was read of the side held.
-func matchPart[K, H, P any](t *Task, part int, held *groupSide[K, H], other *groupSide[K, P], found func(k K, p P, h *H) error, settle func() error) (g *spill.Grouper[K, H], matched bool, err error) {
+func matchPart[K, H, P any](t *Task, part int, held *groupSide[K, H], other *groupSide[K, P], settle func() error, found func(batch []Pair[K, P], list []spill.Found[H]) error) (g *spill.Grouper[K, H], matched bool, err error) {
 	if g, err = held.read(t, part, "join held"); err != nil {
 		return nil, false, err
 	}
@@ -93,13 +107,16 @@ func matchPart[K, H, P any](t *Task, part int, held *groupSide[K, H], other *gro
 		if err := t.Check(); err != nil {
 			return err
 		}
-		err := spill.Match(m, pairs, func(i int, h *H) error { return found(pairs[i].Key, pairs[i].Value, h) })
-		if err != nil {
+		if err := spill.Match(m, pairs, found); err != nil {
 			return err
 		}
 		return settle()
 	})
 }
+
+// joinedMax is how many matches are handed on at a time: so few that a batch
+// of small ones is still in the first-level cache when it is read.
+const joinedMax = 1024
 
 // joinedRows collects matches into batches.
 type joinedRows[K, V, W any] struct {
@@ -110,17 +127,38 @@ type joinedRows[K, V, W any] struct {
 
 func newJoinedRows[K, V, W any](emit func([]Pair[K, Joined[V, W]]) error) *joinedRows[K, V, W] {
 	r := &joinedRows[K, V, W]{buf: takeBatch[Pair[K, Joined[V, W]]](), emit: emit}
-	r.buf.rows = r.buf.rows[:0]
+	if cap(r.buf.rows) < joinedMax {
+		r.buf.rows = make([]Pair[K, Joined[V, W]], 0, joinedMax)
+	}
+	r.buf.rows = r.buf.rows[:0:joinedMax]
 	r.plain = codec.IsPlain[Pair[K, Joined[V, W]]]()
 	return r
 }
 
 func (r *joinedRows[K, V, W]) add(key K, v V, w W) error {
 	r.buf.rows = append(r.buf.rows, Pair[K, Joined[V, W]]{Key: key, Value: Joined[V, W]{v, w}})
-	if len(r.buf.rows) < batchRows {
+	if len(r.buf.rows) < joinedMax {
 		return nil
 	}
 	return r.flush()
+}
+
+// fill adds the matches of a list, which put writes into the rows it gets, as
+// many as are free at a time.
+func fill[K, V, W, H any](r *joinedRows[K, V, W], list []spill.Found[H], put func(rows []Pair[K, Joined[V, W]], list []spill.Found[H])) error {
+	for len(list) > 0 {
+		from := len(r.buf.rows)
+		n := min(len(list), joinedMax-from)
+		r.buf.rows = r.buf.rows[:from+n]
+		put(r.buf.rows[from:], list[:n])
+		list = list[n:]
+		if from+n == joinedMax {
+			if err := r.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // settle ends the batch where what comes next ends the views in it.

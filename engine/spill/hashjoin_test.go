@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -91,9 +92,12 @@ func TestMatcherMatchesAModel(t *testing.T) {
 				})
 			} else {
 				defer m.Close()
-				err = Match(m, ls, func(i int, w *int64) error {
-					s := got[ls[i].Key]
-					got[ls[i].Key] = matches{s.n + 1, s.left + ls[i].Value, s.right + *w}
+				err = Match(m, ls, func(batch []pair[int64, int64], list []Found[int64]) error {
+					for _, f := range list {
+						l := batch[f.At]
+						s := got[l.Key]
+						got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *f.Row}
+					}
 					return nil
 				})
 			}
@@ -102,6 +106,73 @@ func TestMatcherMatchesAModel(t *testing.T) {
 			}
 			if err := same(got, modelJoin(ls, rs)); err != nil {
 				t.Error(err)
+			}
+		})
+	}
+}
+
+// Rows that lie in pinned frames are matched, and are grouped where no table
+// does, as copied ones are, and between both; nothing stays pinned.
+func TestMatcherOfFrames(t *testing.T) {
+	ls := numberPairs(3000, 2000, 5)
+	for _, c := range []struct {
+		copied, framed, keys int
+		share                units.Bytes
+	}{
+		{0, 40_000, 3000, 64 * units.MiB},
+		{7000, 40_000, 3000, 64 * units.MiB},
+		{0, 40_000, 3, 64 * units.MiB},          // no table: few keys
+		{3000, 90_000, 3000, 3 * units.MiB},     // no table: spilled
+		{3000, 90_000, 90_000, 5 * units.MiB},   // no room for the table
+		{3000, 90_000, 1 << 40, 64 * units.MiB}, // no matches
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			rs := numberPairs(c.copied+c.framed, c.keys, 6)
+			b := newBench(t, c.share)
+			g := newGrouper(t, b, rs[:c.copied])
+			pin := &countingPin{}
+			for in := rs[c.copied:]; len(in) > 0; {
+				k := min(len(in), 4095)
+				if err := g.AddFrame(codec.RawBytes(in[:k]), k, pin); err != nil {
+					t.Fatal(err)
+				}
+				in = in[k:]
+			}
+			got := map[int64]matches{}
+			add := func(key, l, r int64) {
+				s := got[key]
+				got[key] = matches{s.n + 1, s.left + l, s.right + r}
+			}
+			m, err := g.Matcher()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m == nil {
+				err = Join(b.env, newGrouper(t, b, ls), g, func(key int64, l, r []int64) error {
+					for _, v := range l {
+						for _, w := range r {
+							add(key, v, w)
+						}
+					}
+					return nil
+				})
+			} else {
+				defer m.Close()
+				err = Match(m, ls, func(batch []pair[int64, int64], list []Found[int64]) error {
+					for _, f := range list {
+						add(batch[f.At].Key, batch[f.At].Value, *f.Row)
+					}
+					return nil
+				})
+			}
+			if err := errors.Join(err, g.Close()); err != nil {
+				t.Fatal(err)
+			}
+			if err := same(got, modelJoin(ls, rs)); err != nil {
+				t.Error(err)
+			}
+			if pin.held != 0 || pin.ever == 0 {
+				t.Errorf("%d of %d pins were not let go", pin.held, pin.ever)
 			}
 		})
 	}
@@ -120,7 +191,7 @@ func TestMatcherLeavesOthersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if err := Match(m, numberPairs(1, 10, 1), func(int, *int64) error { return stop }); err != stop {
+	if err := Match(m, numberPairs(1, 10, 1), func([]pair[int64, int64], []Found[int64]) error { return stop }); err != stop {
 		t.Errorf("got %v", err)
 	}
 	b.env.Check = func() error { return stop }
@@ -156,7 +227,12 @@ func BenchmarkMatch(b *testing.B) {
 			b.Fatal("no table: ", err)
 		}
 		sum := int64(0)
-		if err := Match(m, ls, func(_ int, w *int64) error { sum += *w; return nil }); err != nil {
+		if err := Match(m, ls, func(_ []pair[int64, int64], list []Found[int64]) error {
+			for _, f := range list {
+				sum += *f.Row
+			}
+			return nil
+		}); err != nil {
 			b.Fatal(err)
 		}
 		m.Close()

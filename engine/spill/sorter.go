@@ -14,8 +14,10 @@ import (
 // Sorter sorts rows of T, stably, in as much memory as it gets.
 //
 //  1. Add copies rows into pages; AddFrame leaves frames where they lie and
-//     pins them. Either notes an entry for each row: eight bytes of its key
-//     and where it is.
+//     pins them. Either has an entry for each row: eight bytes of its key and
+//     where it is. Those of pinned plain rows are only booked, and written
+//     when rows are to be ordered: who takes the rows as they lie, as a join's
+//     [Matcher] does, is spared them.
 //  2. When the memory manager refuses more, the entries are sorted, the rows
 //     gathered in that order into a run on disk, and everything let go.
 //  3. Sort sorts what is left. Without runs, Next gathers from memory, batch
@@ -32,7 +34,8 @@ type Sorter[T any] struct {
 	c     *memory.Consumer
 	busy  bool // inside a change: not to be spilled from outside
 
-	n            int // entries in use
+	n            int         // rows in memory, each with room for its entry
+	unnoted      []frameRows // the last of them, whose entries are not written yet
 	entries, tmp *memory.Page
 	keys         []uint64
 	decoded      []T          // a chunk of a frame that is copied
@@ -84,6 +87,7 @@ func (s *Sorter[T]) Add(rows []T) error {
 	}
 	s.busy = true
 	defer func() { s.busy = false }()
+	s.note()
 	for len(rows) > 0 {
 		n, err := s.room(rows[:min(len(rows), chunk)])
 		if err != nil {
@@ -210,13 +214,25 @@ func (s *Sorter[T]) grow(n, bytes int) error {
 		}
 		if *table != nil {
 			if table == &s.entries {
-				copy(p.Data, (*table).Data[:s.n*entrySize])
+				copy(entriesOf(p), s.entriesNoted())
 			}
 			s.c.Free(*table)
 		}
 		*table = p
 	}
 	return nil
+}
+
+// entriesNoted returns the entries that are written.
+func (s *Sorter[T]) entriesNoted() []entry {
+	n := s.n
+	for _, f := range s.unnoted {
+		n -= f.n
+	}
+	if n == 0 {
+		return nil
+	}
+	return s.table()[:n]
 }
 
 func (s *Sorter[T]) table() []entry   { return entriesOf(s.entries) }
@@ -257,33 +273,85 @@ func (s *Sorter[T]) pinned(data []byte, pin Pin) {
 	s.store.room = false
 }
 
-// addView notes plain rows in place. A spill in the middle lets the block
-// go, so the rest of the frame is pinned anew.
+// frameRows are plain rows of one frame: those from row at on of a block.
+type frameRows struct{ block, at, n int }
+
+// addView books entries for plain rows in place. A spill in the middle lets
+// the block go, so the rest of the frame is pinned anew.
 func (s *Sorter[T]) addView(view []T, data []byte, rows int, pin Pin) error {
 	if len(view) != rows {
 		return fmt.Errorf("cannot add %d rows: the frame holds %d: %w", rows, len(view), ErrCorrupt)
 	}
-	block := -1
 	for at := 0; at < rows; {
-		n := min(rows-at, chunk)
-		runs := len(s.runs)
+		n := min(rows-at, viewStep)
 		if err := s.reserve(n); err != nil {
 			return err
 		}
-		if block < 0 || len(s.runs) != runs {
-			block = len(s.store.blocks)
+		if k := len(s.unnoted) - 1; at > 0 && k >= 0 { // not spilled since
+			s.unnoted[k].n += n
+		} else {
 			s.pinned(data, pin)
-		}
-		s.order.Prefixes(s.keys[:n], view[at:at+n])
-		dst := s.table()[s.n : s.n+n]
-		ref := uint64(block)<<32 | uint64(at)
-		for i := range dst {
-			dst[i] = entry{s.keys[i], ref + uint64(i)}
+			s.unnoted = append(s.unnoted, frameRows{len(s.store.blocks) - 1, at, n})
 		}
 		s.n += n
 		at += n
 	}
 	return nil
+}
+
+// viewStep is how many rows of a frame are booked at a time: with the tables
+// refused, so many make a run.
+const viewStep = 4 * chunk
+
+// view returns the rows of f.
+func (s *Sorter[T]) view(f frameRows) []T {
+	return codec.View[T](s.store.blocks[f.block].data)[f.at : f.at+f.n]
+}
+
+// asTheyLie pushes the rows in memory in the order in which they came: those
+// of pinned frames from where they are, others copied into buf, which must
+// have room. It is for plain rows.
+func (s *Sorter[T]) asTheyLie(buf []T, each func(rows []T) error) error {
+	for entries := s.entriesNoted(); len(entries) > 0; {
+		n := min(len(entries), len(buf))
+		for i, e := range entries[:n] {
+			buf[i] = *s.store.row(e.ref)
+		}
+		if err := each(buf[:n]); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	for _, f := range s.unnoted {
+		for rows := s.view(f); len(rows) > 0; {
+			n := min(len(rows), len(buf))
+			if err := each(rows[:n]); err != nil {
+				return err
+			}
+			rows = rows[n:]
+		}
+	}
+	return nil
+}
+
+// note writes the entries that were put off.
+func (s *Sorter[T]) note() {
+	if len(s.unnoted) == 0 {
+		return
+	}
+	dst := s.table()[len(s.entriesNoted()):s.n]
+	for _, f := range s.unnoted {
+		rows, ref := s.view(f), uint64(f.block)<<32|uint64(f.at)
+		for len(rows) > 0 {
+			n := min(len(rows), chunk)
+			s.order.Prefixes(s.keys[:n], rows[:n])
+			for i, k := range s.keys[:n] {
+				dst[i] = entry{k, ref + uint64(i)}
+			}
+			rows, dst, ref = rows[n:], dst[n:], ref+uint64(n)
+		}
+	}
+	s.unnoted = s.unnoted[:0]
 }
 
 // addEncoded notes rows of varying length in place.
@@ -351,6 +419,7 @@ func (s *Sorter[T]) arrange() {
 	if s.n == 0 {
 		return
 	}
+	s.note()
 	var ties func(group, tmp []entry)
 	if !s.order.Exact {
 		ties = func(group, tmp []entry) { mergeSort(group, tmp, s.less) }
