@@ -32,7 +32,7 @@ func InputFiles(paths []string) ([]File, error) {
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		if err != nil {
-			return nil, fmt.Errorf("cannot read input %s: %w", p, cause(err))
+			return nil, fmt.Errorf("cannot read input %s: %w", p, Cause(err))
 		}
 		switch {
 		case info.IsDir():
@@ -54,7 +54,7 @@ func InputFiles(paths []string) ([]File, error) {
 func listFolder(files []File, dir string) ([]File, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read input folder %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("cannot read input folder %s: %w", dir, Cause(err))
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -66,7 +66,7 @@ func listFolder(files []File, dir string) ([]File, error) {
 		case e.Type().IsRegular():
 			info, err := e.Info()
 			if err != nil {
-				return nil, fmt.Errorf("cannot read input %s: %w", path, cause(err))
+				return nil, fmt.Errorf("cannot read input %s: %w", path, Cause(err))
 			}
 			files = append(files, File{path, info.Size()})
 		}
@@ -80,7 +80,7 @@ func listFolder(files []File, dir string) ([]File, error) {
 func OutputFiles(dir string) ([]File, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read output folder %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("cannot read output folder %s: %w", dir, Cause(err))
 	}
 	var files []File
 	for _, e := range entries {
@@ -89,7 +89,7 @@ func OutputFiles(dir string) ([]File, error) {
 		}
 		info, err := e.Info()
 		if err != nil {
-			return nil, fmt.Errorf("cannot read output %s: %w", filepath.Join(dir, e.Name()), cause(err))
+			return nil, fmt.Errorf("cannot read output %s: %w", filepath.Join(dir, e.Name()), Cause(err))
 		}
 		files = append(files, File{filepath.Join(dir, e.Name()), info.Size()})
 	}
@@ -129,9 +129,9 @@ func digits(s string) int {
 	return n
 }
 
-// cause strips the operation and the path from a file error: the sentence
+// Cause strips the operation and the path from a file error: the sentence
 // around it names them.
-func cause(err error) error {
+func Cause(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		return pe.Err
@@ -202,7 +202,7 @@ func EachRange(ctx context.Context, g Gen, ranges []Range, extra int64, work fun
 			if err == nil || err == io.EOF {
 				err = io.ErrUnexpectedEOF
 			}
-			return fmt.Errorf("cannot read %d bytes of %s at offset %d: %w", r.Bytes, r.File.Path, r.Offset, cause(err))
+			return fmt.Errorf("cannot read %d bytes of %s at offset %d: %w", r.Bytes, r.File.Path, r.Offset, Cause(err))
 		}
 		if err := work(w, i, f, data); err != nil {
 			return err
@@ -262,7 +262,7 @@ func (o *openFile) at(path string) (*os.File, error) {
 	o.close()
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open %s: %w", path, cause(err))
+		return nil, fmt.Errorf("cannot open %s: %w", path, Cause(err))
 	}
 	o.path, o.f = path, f
 	return f, nil

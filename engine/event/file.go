@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/execbench/execbench/engine/internal/fsys"
 )
 
 // # The event file
@@ -86,7 +88,7 @@ var _ Sink = (*File)(nil)
 func Create(path string) (*File, error) {
 	out, err := os.Create(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot create event file: %w", err)
+		return nil, fmt.Errorf("cannot make event file %s: %w", path, fsys.Cause(err))
 	}
 	return NewFile(out, path)
 }
@@ -98,7 +100,7 @@ func NewFile(out io.WriteCloser, name string) (*File, error) {
 	copy(head[:], fileMagic)
 	binary.LittleEndian.PutUint16(head[8:], formatVersion)
 	if _, err := out.Write(head[:]); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot write event file %s: %w", name, err), out.Close())
+		return nil, errors.Join(fmt.Errorf("cannot write event file %s: %w", name, fsys.Cause(err)), out.Close())
 	}
 	f := &File{name: name}
 	f.pump.start(out)
@@ -231,5 +233,5 @@ func (f *File) named(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("cannot write event file %s: %w", f.name, err)
+	return fmt.Errorf("cannot write event file %s: %w", f.name, fsys.Cause(err))
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/execbench/execbench/engine/internal/fsys"
 )
 
 // SparkLog is a Sink that writes Spark's JSON event log as a session runs, in
@@ -34,9 +36,9 @@ const inProgress = ".inprogress"
 // made when the application starts, because it is named by its id.
 func NewSparkLog(dir string, o SparkOptions) (*SparkLog, error) {
 	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("cannot write event logs: %w", err)
+		return nil, fmt.Errorf("cannot write event logs to %s: %w", dir, fsys.Cause(err))
 	} else if !info.IsDir() {
-		return nil, fmt.Errorf("cannot write event logs: %s is not a folder", dir)
+		return nil, fmt.Errorf("cannot write event logs to %s: it is not a folder", dir)
 	}
 	l := &SparkLog{dir: dir, options: o}
 	l.spark = newSpark(lineBuffer{&l.pump}, o)
@@ -157,6 +159,9 @@ func (l *SparkLog) Close() error {
 	l.closed = true
 	l.Unlock()
 	if err := l.pump.close(); err != nil {
+		if info, serr := os.Stat(l.path + inProgress); serr == nil && info.Size() == 0 {
+			_ = os.Remove(l.path + inProgress) // the failure is what matters
+		}
 		return l.named(err)
 	}
 	if !l.ended {
@@ -167,6 +172,15 @@ func (l *SparkLog) Close() error {
 	l.err = err
 	l.Unlock()
 	return l.named(err)
+}
+
+// Discard closes the log and removes what is unfinished of it.
+func (l *SparkLog) Discard() error {
+	_ = l.Close() // what it holds is thrown away
+	if err := os.Remove(l.path + inProgress); l.opened && err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return l.named(err)
+	}
+	return nil
 }
 
 func (l *SparkLog) rename() error {
@@ -185,7 +199,7 @@ func (l *SparkLog) named(err error) error {
 		return nil
 	}
 	if l.path == "" {
-		return fmt.Errorf("cannot write event log in %s: %w", l.dir, err)
+		return fmt.Errorf("cannot write event log in %s: %w", l.dir, fsys.Cause(err))
 	}
-	return fmt.Errorf("cannot write event log %s: %w", l.path, err)
+	return fmt.Errorf("cannot write event log %s: %w", l.path, fsys.Cause(err))
 }

@@ -1,9 +1,7 @@
 package source
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"strings"
 
@@ -60,15 +58,15 @@ const (
 // is kept. Links inside folders are not followed (as find -type f does not);
 // a path that is itself a link is. Empty files are listed, an empty folder
 // adds nothing. Errors name the path.
-func List(fsys fsys.FS, paths []string, hidden Hidden) ([]File, error) {
+func List(disk fsys.FS, paths []string, hidden Hidden) ([]File, error) {
 	var files []File
 	for _, path := range paths {
-		info, err := fsys.Stat(path)
+		info, err := disk.Stat(path)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("cannot read input %s: %w", path, cause(err))
+			return nil, fmt.Errorf("cannot read input %s: %w", path, fsys.Cause(err))
 		case info.IsDir():
-			if files, err = appendFolder(files, fsys, path, hidden); err != nil {
+			if files, err = appendFolder(files, disk, path, hidden); err != nil {
 				return nil, err
 			}
 		case !info.Mode().IsRegular():
@@ -80,10 +78,10 @@ func List(fsys fsys.FS, paths []string, hidden Hidden) ([]File, error) {
 	return files, nil
 }
 
-func appendFolder(files []File, fsys fsys.FS, dir string, hidden Hidden) ([]File, error) {
-	entries, err := fsys.ReadDir(dir)
+func appendFolder(files []File, disk fsys.FS, dir string, hidden Hidden) ([]File, error) {
+	entries, err := disk.ReadDir(dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list input %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("cannot list input %s: %w", dir, fsys.Cause(err))
 	}
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -92,25 +90,16 @@ func appendFolder(files []File, fsys fsys.FS, dir string, hidden Hidden) ([]File
 		}
 		switch {
 		case e.IsDir():
-			if files, err = appendFolder(files, fsys, path, hidden); err != nil {
+			if files, err = appendFolder(files, disk, path, hidden); err != nil {
 				return nil, err
 			}
 		case e.Type().IsRegular():
 			info, err := e.Info()
 			if err != nil {
-				return nil, fmt.Errorf("cannot read input %s: %w", path, cause(err))
+				return nil, fmt.Errorf("cannot read input %s: %w", path, fsys.Cause(err))
 			}
 			files = append(files, File{path, info.Size(), FormatOf(path)})
 		}
 	}
 	return files, nil
-}
-
-// cause strips the verb and path that package os puts before the reason,
-// when the message names the path already.
-func cause(err error) error {
-	if e, ok := errors.AsType[*fs.PathError](err); ok {
-		return e.Err
-	}
-	return err
 }

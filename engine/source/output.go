@@ -43,28 +43,28 @@ type Written struct {
 
 // CreateOutput begins a job's output in dir, which must be missing or empty:
 // otherwise the error wraps ErrExists and names it.
-func CreateOutput(fsys fsys.FS, dir string) (*Output, error) {
-	o := &Output{fs: fsys, dir: dir}
-	entries, err := fsys.ReadDir(dir)
+func CreateOutput(disk fsys.FS, dir string) (*Output, error) {
+	o := &Output{fs: disk, dir: dir}
+	entries, err := disk.ReadDir(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		o.made = true
 	case err != nil:
-		if info, statErr := fsys.Stat(dir); statErr == nil && !info.IsDir() {
+		if info, statErr := disk.Stat(dir); statErr == nil && !info.IsDir() {
 			return nil, fmt.Errorf("cannot write to %s: it is a file: %w", dir, ErrExists)
 		}
-		return nil, fmt.Errorf("cannot write to %s: %w", dir, cause(err))
+		return nil, fmt.Errorf("cannot write to %s: %w", dir, fsys.Cause(err))
 	case len(entries) > 0:
 		return nil, fmt.Errorf("cannot write to %s: it holds %s: %w", dir, entries[0].Name(), ErrExists)
 	}
-	if err := fsys.MkdirAll(o.path(temporary, committed), 0o777); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot write to %s: %w", dir, cause(err)), o.Abort())
+	if err := disk.MkdirAll(o.path(temporary, committed), 0o777); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot write to %s: %w", dir, fsys.Cause(err)), o.Abort())
 	}
 	return o, nil
 }
 
 // JoinOutput returns the output that another holder of its folder created.
-func JoinOutput(fsys fsys.FS, dir string) *Output { return &Output{fs: fsys, dir: dir} }
+func JoinOutput(disk fsys.FS, dir string) *Output { return &Output{fs: disk, dir: dir} }
 
 // Dir returns the folder.
 func (o *Output) Dir() string { return o.dir }
@@ -148,7 +148,7 @@ func (o *Output) Part(part int, attempt id.Task, buf []byte) (*PartWriter, error
 	}
 	f, err := o.fs.Create(w.temp)
 	if err != nil {
-		return nil, fmt.Errorf("cannot write %s: %w", w.temp, cause(err))
+		return nil, fmt.Errorf("cannot write %s: %w", w.temp, fsys.Cause(err))
 	}
 	w.file = f
 	return w, nil

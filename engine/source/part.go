@@ -7,6 +7,7 @@ import (
 
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
 )
 
 const (
@@ -34,6 +35,7 @@ type PartWriter struct {
 	buf         []byte
 	n           int // bytes in buf
 	bytes       int64
+	written     int64 // bytes that are in the file
 	records     int64
 }
 
@@ -104,8 +106,10 @@ func (w *PartWriter) put(p []byte) error {
 		return nil
 	}
 	defer w.enter(w.enter(task.PartOutputWrite))
-	if _, err := w.file.Write(p); err != nil {
-		return fmt.Errorf("cannot write %s: %w", w.temp, cause(err))
+	n, err := w.file.Write(p)
+	w.written += int64(n)
+	if err != nil {
+		return fmt.Errorf("cannot write %s to %s, after %s of it: %w", units.Bytes(len(p)-n), w.temp, units.Bytes(w.written), fsys.Cause(err))
 	}
 	return nil
 }
@@ -127,7 +131,7 @@ func (w *PartWriter) Close() error {
 	f := w.file
 	w.file = nil
 	if err := f.Close(); err != nil {
-		return fmt.Errorf("cannot write %s: %w", w.temp, cause(err))
+		return fmt.Errorf("cannot write %s: %w", w.temp, fsys.Cause(err))
 	}
 	return nil
 }
@@ -140,7 +144,7 @@ func (w *PartWriter) Commit() error {
 	}
 	defer w.enter(w.enter(task.PartOutputWrite))
 	if err := w.fs.Rename(w.temp, w.final); err != nil {
-		return fmt.Errorf("cannot commit %s: %w", w.temp, err)
+		return fmt.Errorf("cannot commit %s: %w", w.temp, fsys.Cause(err))
 	}
 	return nil
 }
@@ -154,7 +158,7 @@ func (w *PartWriter) Abort() error {
 		w.file = nil
 	}
 	if err := w.fs.Remove(w.temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("cannot remove unfinished output %s: %w", w.temp, cause(err))
+		return fmt.Errorf("cannot remove unfinished output %s: %w", w.temp, fsys.Cause(err))
 	}
 	return nil
 }

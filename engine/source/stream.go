@@ -30,7 +30,7 @@ func (r *Reader) open(p *Piece, offset int64) (*stream, error) {
 	defer r.enter(r.enter(task.PartInputRead))
 	f, err := r.fs().Open(p.Path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", p.Path, cause(err))
+		return nil, fmt.Errorf("cannot read %s: %w", p.Path, fsys.Cause(err))
 	}
 	s := &stream{r: r, path: p.Path, file: f, at: offset, size: p.Size}
 	if p.Format == Plain {
@@ -96,7 +96,7 @@ func (s *stream) read(p []byte) (n int, end bool, err error) {
 // fail names the file in an error; what the decompressor complains about is
 // ErrCorrupt.
 func (s *stream) fail(err error) error {
-	inner := cause(err)
+	inner := fsys.Cause(err)
 	if s.size < 0 && inner == err {
 		return fmt.Errorf("cannot read %s: %w: %w", s.path, ErrCorrupt, err)
 	}

@@ -66,7 +66,7 @@ type freeFile struct {
 // there, and locks it for as long as the process lives.
 func OpenDisk(parent string, fsy fsys.FS) (*Disk, error) {
 	if err := fsy.MkdirAll(parent, 0o777); err != nil {
-		return nil, fmt.Errorf("cannot make temporary folder %s: %w", parent, err)
+		return nil, fmt.Errorf("cannot make temporary folder %s: %w", parent, fsys.Cause(err))
 	}
 	for {
 		dir := filepath.Join(parent, fmt.Sprintf("%s%d-%08x", folderPrefix, os.Getpid(), rand.Uint32()))
@@ -75,7 +75,7 @@ func OpenDisk(parent string, fsy fsys.FS) (*Disk, error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cannot make temporary folder %s: %w", dir, err)
+			return nil, fmt.Errorf("cannot make temporary folder %s: %w", dir, fsys.Cause(err))
 		}
 		lock, err := lockOwner(dir)
 		if err != nil {
@@ -124,7 +124,7 @@ func (d *Disk) folder(name string) error {
 		return nil
 	}
 	if err := d.fs.MkdirAll(filepath.Dir(d.Path(name)), 0o700); err != nil {
-		return fmt.Errorf("cannot make folder for %s: %w", name, err)
+		return fmt.Errorf("cannot make folder %s: %w", filepath.Dir(d.Path(name)), fsys.Cause(err))
 	}
 	d.mu.Lock()
 	d.mu.made[i] = true
@@ -161,7 +161,7 @@ func (d *Disk) TempFile(prefix string) (*File, error) {
 	}
 	f, err := d.fs.OpenFile(path, flag, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make temporary file %s: %w", path, err)
+		return nil, fmt.Errorf("cannot make temporary file %s: %w", path, fsys.Cause(err))
 	}
 	return &File{d: d, f: f, path: path, extent: old.size, temp: true}, nil
 }
@@ -183,7 +183,7 @@ func (d *Disk) Open(name string) (*File, error) {
 	f, err := d.fs.Open(path)
 	if err != nil {
 		d.closed(info)
-		return nil, fmt.Errorf("cannot open %s: %w", path, err)
+		return nil, fmt.Errorf("cannot open %s: %w", path, fsys.Cause(err))
 	}
 	return &File{d: d, f: f, path: path, size: size, info: info}, nil
 }
@@ -297,7 +297,7 @@ func (d *Disk) Close() error {
 	err := d.fs.RemoveAll(d.dir)
 	d.lock.release()
 	if err != nil {
-		return fmt.Errorf("cannot remove temporary folder %s: %w", d.dir, err)
+		return fmt.Errorf("cannot remove temporary folder %s: %w", d.dir, fsys.Cause(err))
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ func (f *File) Write(p []byte) (n int, err error) {
 	if err != nil {
 		f.failed = true
 		return n, fmt.Errorf("cannot write %s to %s, after %s of it and %s in all of the session: %w",
-			units.Bytes(len(p)), f.path, units.Bytes(f.size), units.Bytes(f.d.Used()), err)
+			units.Bytes(len(p)-n), f.path, units.Bytes(f.size), units.Bytes(f.d.Used()), fsys.Cause(err))
 	}
 	return n, nil
 }
@@ -77,7 +77,7 @@ func (f *File) Commit(name string) error {
 	if err := f.commit(name); err != nil {
 		f.failed = true
 		f.discard()
-		return fmt.Errorf("cannot commit %s of %s as %s: %w", f.path, units.Bytes(f.size), name, err)
+		return fmt.Errorf("cannot commit %s of %s as %s: %w", f.path, units.Bytes(f.size), name, fsys.Cause(err))
 	}
 	d := f.d
 	d.mu.Lock()

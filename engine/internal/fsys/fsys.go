@@ -7,8 +7,10 @@
 package fsys
 
 import (
+	"errors"
 	"io"
 	"io/fs"
+	"os"
 )
 
 // FS is a file system. Names are those of package os. Errors are
@@ -56,6 +58,18 @@ type File interface {
 	Sync() error
 	// Truncate cuts or extends the file to size bytes.
 	Truncate(size int64) error
+}
+
+// Cause strips the operation and the names that package os puts before the
+// reason of a failure: for a sentence that says them itself.
+func Cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // WriteFile makes or replaces the named file with data. A file it cannot
