@@ -188,7 +188,7 @@ func userError(err error) error {
 		return err
 	}
 	switch f.Class {
-	case "panic":
+	case task.ClassPanic:
 		return &jobCause{err, &PanicError{Value: f.Message, Stack: f.Stack}}
 	case noMemoryClass:
 		return &jobCause{err, ErrNoMemory}

@@ -272,6 +272,9 @@ func (f *folding) taskEnd(e *event.TaskEnd) {
 	if !counted(e) {
 		return
 	}
+	if kindOf(e) == failed {
+		f.m.failed(e)
+	}
 	figures := FiguresOf(e)
 	s.totals.add(&figures)
 	s.routed(e.Route, &figures)

@@ -17,13 +17,17 @@ type Model struct {
 	Application   Application `json:"application"`
 	// Problems are sentences about what makes the report less than whole: a
 	// cut file, parts that do not add up, an exceeded bound.
-	Problems []string  `json:"problems,omitempty"`
-	Jobs     []*Job    `json:"jobs"`
-	Stages   []*Stage  `json:"stages"`
-	Session  Account   `json:"session"`
-	Phases   []Account `json:"phases"`
-	Memory   Memory    `json:"memory"`
-	Samples  *Summary  `json:"samples,omitempty"`
+	Problems []string `json:"problems,omitempty"`
+	Jobs     []*Job   `json:"jobs"`
+	// Failures are the first of what attempts failed of; MoreFailures counts
+	// the attempts that failed of something else.
+	Failures     []Failure `json:"failures,omitempty"`
+	MoreFailures int64     `json:"more_failures,omitempty"`
+	Stages       []*Stage  `json:"stages"`
+	Session      Account   `json:"session"`
+	Phases       []Account `json:"phases"`
+	Memory       Memory    `json:"memory"`
+	Samples      *Summary  `json:"samples,omitempty"`
 }
 
 // Application is the session as a whole.

@@ -45,6 +45,7 @@ func (m *Model) Write(w io.Writer, f Format, o Show) error {
 	d.table(jobTable(jobs))
 	d.table(stageTable(stages))
 	d.table(routeTable(stages))
+	m.writeFailures(&d)
 	for _, s := range stages {
 		if len(s.Figures) > 0 {
 			d.table(breakdownTable(s))
@@ -109,6 +110,15 @@ func (d *document) line(format string, args ...any) {
 	if d.err == nil {
 		_, d.err = fmt.Fprintf(d.w, format+"\n\n", args...)
 	}
+}
+
+// verbatim writes text as it stands.
+func (d *document) verbatim(text string) {
+	text = strings.TrimRight(text, "\n")
+	if d.format == Markdown {
+		text = "```\n" + text + "\n```"
+	}
+	d.line("%s", text)
 }
 
 // medianIteration returns the iteration whose time is the (lower) median,

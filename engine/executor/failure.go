@@ -104,7 +104,7 @@ func classify(err error, kill *KilledError, fetch *task.Failure, fatal bool) (ta
 	f := task.Failure{Kind: task.ExceptionFailure, Class: class(err), Message: err.Error()}
 	var panicked *PanicError
 	if errors.As(err, &panicked) {
-		f.Class, f.Stack = "panic", string(panicked.Stack)
+		f.Class, f.Stack = task.ClassPanic, string(panicked.Stack)
 	}
 	if given != nil && given.Kind == task.ExceptionFailure {
 		f.NoRetry = given.NoRetry

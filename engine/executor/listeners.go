@@ -1,8 +1,10 @@
 package executor
 
 import (
+	"bytes"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -222,6 +224,16 @@ func protect(f func() error) (err error) {
 // recovered, deferred, turns a panic into a *PanicError.
 func recovered(err *error) {
 	if v := recover(); v != nil {
-		*err = &PanicError{Value: v, Stack: debug.Stack()}
+		*err = &PanicError{Value: v, Stack: fromPanic(debug.Stack())}
 	}
+}
+
+// fromPanic leaves out of a stack what handles the panic: it keeps the
+// goroutine's line and what lies below the first line that says panic.
+func fromPanic(stack []byte) []byte {
+	head, frames, _ := bytes.Cut(stack, []byte("\n"))
+	if i := bytes.Index(frames, []byte("\npanic(")); i >= 0 {
+		return slices.Concat(head, frames[i:])
+	}
+	return stack
 }

@@ -390,9 +390,13 @@ func (d *Driver) emit(x *Emit) {
 			e.Accums = d.merge(e, x.Merge)
 		}
 		if e.Failure != nil && !e.Info.Killed {
-			d.log.Warn("attempt failed", "stage", e.Info.Stage, "stage_attempt", e.Info.StageAttempt.Attempt,
+			attrs := []any{"stage", e.Info.Stage, "stage_attempt", e.Info.StageAttempt.Attempt,
 				"partition", e.Info.Partition, "attempt", e.Info.Number, "worker", e.Worker,
-				"reason", e.Reason.String(), "cause", e.Failure.Message)
+				"reason", e.Reason.String(), "cause", e.Failure.Error()}
+			if e.Failure.Stack != "" {
+				attrs = append(attrs, "stack", e.Failure.Stack)
+			}
+			d.log.Warn("attempt failed", attrs...)
 		}
 	case *event.StageSubmitted:
 		d.log.Info("stage submitted", "job", e.Job, "stage", e.Stage.Stage, "stage_attempt", e.Stage.Attempt,

@@ -185,11 +185,14 @@ func (k ReasonKind) CountsTowardsFailures() bool {
 	return false
 }
 
+// ClassPanic is the class of a failure by a panic in user code.
+const ClassPanic = "panic"
+
 // Failure says why an attempt did not succeed, with what it did before.
 // Fields beyond Kind are set as the kind needs them.
 type Failure struct {
 	Kind    ReasonKind
-	Class   string // ExceptionFailure: Go type of the error, or "panic"
+	Class   string // ExceptionFailure: Go type of the error, or ClassPanic
 	Message string // the error's text, the kill reason, the fetch failure's message
 	Stack   string // full stack of a panic, else empty
 	NoRetry bool   // ExceptionFailure that no retry can mend (result cannot be encoded, output exists)
@@ -214,8 +217,11 @@ type FetchFailure struct {
 // Error makes a Failure usable as an error; identity is added by the layer
 // that knows it.
 func (f *Failure) Error() string {
-	if f.Message == "" {
+	switch {
+	case f.Message == "":
 		return f.Kind.String()
+	case f.Class == ClassPanic:
+		return "panic: " + f.Message
 	}
 	return f.Message
 }
