@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/execbench/execbench/engine/units"
@@ -198,12 +199,14 @@ func (s *Settings) reconcile(given map[string]value) []Warning {
 				v.name, v.text, s.Master, s.Master.MaxFailures)})
 		}
 		s.MaxFailures = s.Master.MaxFailures
+		s.settle("task.maxFailures", strconv.Itoa(s.MaxFailures), Prefix+"master")
 	}
 	if s.MaxDirectResultSize > s.MaxMessageSize {
 		if v, ok := given["task.maxDirectResultSize"]; ok {
 			out = append(out, Warning{v.name, fmt.Sprintf("%s=%s is lowered to rpc.message.maxSize, %s", v.name, v.text, s.MaxMessageSize)})
 		}
 		s.MaxDirectResultSize = s.MaxMessageSize
+		s.settle("task.maxDirectResultSize", strconv.FormatInt(int64(s.MaxMessageSize), 10), Prefix+"rpc.message.maxSize")
 	}
 	if s.Compression == CompressionNone {
 		for _, name := range []string{"broadcast.compress", "rdd.compress", "shuffle.compress", "shuffle.spill.compress"} {
@@ -218,6 +221,12 @@ func (s *Settings) reconcile(given map[string]value) []Warning {
 		out = append(out, Warning{v.name, fmt.Sprintf("%s=%s is %s: a unit may be missing", v.name, v.text, s.Memory)})
 	}
 	return out
+}
+
+// settle makes Resolved tell the value that another key decided.
+func (s *Settings) settle(key, text, source string) {
+	i := slices.IndexFunc(s.entries, func(e Entry) bool { return e.Key == Prefix+key })
+	s.entries[i].Value, s.entries[i].Source = text, source
 }
 
 func sortedKeys[V any](m map[string]V) []string {
