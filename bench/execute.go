@@ -164,8 +164,8 @@ func (e *execution) outputFor(phase string, index int, last bool) (dir string, k
 		// Named like a session's folder, so that clean finds what a killed
 		// process left.
 		dir := filepath.Join(parent, fmt.Sprintf("execbench-%d-%08x", os.Getpid(), rand.Uint32()))
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return "", false, Usagef("cannot make a temporary folder: %w", err)
+		if err := e.makeFolder(dir); err != nil {
+			return "", false, Usagef("cannot make temporary folder %s: %w", dir, err)
 		}
 		e.scratch = dir
 	}

@@ -25,6 +25,10 @@ func Explain(ctx context.Context, p Plan, o Observer) (text string, err error) {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, e.setup.Close()) }()
+	defer func() { folder.RemoveEmpty(e.made) }()
+	if err := e.makeFolder(e.tempParent()); err != nil {
+		return "", Usagef("cannot make temporary folder %s: %w", e.tempParent(), err)
+	}
 	e.session, err = engine.Open(engine.Config{Name: e.Workload.Name, Cores: e.Cores, Memory: e.Memory, Conf: e.conf, Temp: e.Temp})
 	if err != nil {
 		return "", &Usage{err}

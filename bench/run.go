@@ -62,9 +62,11 @@ type execution struct {
 	folder  *folder.Writer
 	events  *event.File
 	spark   *event.SparkLog // nil: not asked for
+	logged  string          // where that was
 	totals  totals
 	session *engine.Session
-	scratch string // for outputs that nobody keeps; made when needed
+	scratch string   // for outputs that nobody keeps; made when needed
+	made    []string // folders around what is temporary, to be removed if they are empty
 	samples []folder.Sample
 
 	profiling profiling
@@ -111,8 +113,8 @@ func (e *execution) open() (err error) {
 		sinks = append(sinks, e.o.Events)
 	}
 	if dir := e.sparkLogDir(); dir != "" {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return Usagef("cannot write event logs: %w", err)
+		if err := e.makeFolder(dir); err != nil {
+			return Usagef("cannot write event logs to %s: %w", dir, err)
 		}
 		if e.spark, err = event.NewSparkLog(dir, event.SparkOptions{}); err != nil {
 			return &Usage{err}
@@ -121,6 +123,9 @@ func (e *execution) open() (err error) {
 	}
 	for _, w := range e.warnings {
 		e.tell(w)
+	}
+	if err := e.makeFolder(e.tempParent()); err != nil {
+		return Usagef("cannot make temporary folder %s: %w", e.tempParent(), err)
 	}
 	e.session, err = engine.Open(engine.Config{
 		Name: e.Workload.Name, Cores: e.Cores, Memory: e.Memory, Conf: e.conf, Temp: e.Temp,
@@ -131,6 +136,13 @@ func (e *execution) open() (err error) {
 		return &Usage{err} // too little memory, a temporary folder that cannot be used
 	}
 	return nil
+}
+
+// makeFolder makes a folder that goes with the session if it is empty then.
+func (e *execution) makeFolder(dir string) error {
+	made, err := folder.MakeAll(dir)
+	e.made = append(made, e.made...) // later ones may stand in earlier ones
+	return workloads.Cause(err)
 }
 
 // sparkLogDir is where Spark's own log is to go; empty: nowhere.
@@ -221,8 +233,11 @@ func (e *execution) prepareInput(ctx context.Context) error {
 			}
 			return nil
 		})
+		if err != nil && ctx.Err() == nil {
+			return &Usage{err}
+		}
 		if err != nil {
-			return e.badData(err)
+			return err
 		}
 		in.Paths, in.Files, in.Bytes = e.Input, len(files), units.Bytes(workloads.TotalBytes(files))
 	case e.Workload.Generate != nil:
@@ -247,9 +262,8 @@ func (e *execution) prepareInput(ctx context.Context) error {
 
 // badData makes what the user can mend a *Usage.
 func (e *execution) badData(err error) error {
-	var damaged *data.Corrupt
 	var full *data.NoSpace
-	if errors.As(err, &damaged) || errors.As(err, &full) {
+	if data.Damaged(err) || errors.As(err, &full) {
 		return &Usage{err}
 	}
 	return err
@@ -269,7 +283,7 @@ func (e *execution) close() error {
 	}
 	if e.spark != nil {
 		errs = append(errs, e.spark.Close())
-		e.spark = nil
+		e.logged, e.spark = e.spark.Path(), nil
 	}
 	if e.events != nil {
 		errs = append(errs, e.events.Close())
@@ -279,12 +293,17 @@ func (e *execution) close() error {
 		errs = append(errs, os.RemoveAll(e.scratch))
 		e.scratch = ""
 	}
+	folder.RemoveEmpty(e.made)
 	return errors.Join(errs...)
 }
 
 // abandon takes back what was begun when there is nothing to keep.
 func (e *execution) abandon() error {
 	errs := []error{e.close(), e.setup.Close()}
+	if e.logged != "" {
+		errs = append(errs, os.Remove(e.logged))
+		folder.RemoveEmpty(e.made)
+	}
 	if e.folder != nil {
 		errs = append(errs, e.folder.Abandon())
 	}
@@ -307,6 +326,10 @@ func (e *execution) finish(err error) error {
 		v.Verdict = "no answer was verified"
 	default:
 		v.Error, v.Verdict = err.Error(), err.Error()
+	}
+	var panicked *engine.PanicError
+	if errors.As(err, &panicked) {
+		v.Stack = panicked.Stack
 	}
 	return errors.Join(e.folder.Finish(v), e.setup.Close())
 }

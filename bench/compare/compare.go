@@ -200,6 +200,9 @@ func (r *Result) add(old, new *folder.Run) error {
 		if err != nil {
 			return fmt.Errorf("cannot compare %s: %w", run.Dir, err)
 		}
+		for _, p := range model.Problems {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s run: %s", [...]string{"old", "new"}[i], p))
+		}
 		series[i] = partsOf(model, run.Samples)
 	}
 	name := old.Manifest.Workload

@@ -46,13 +46,12 @@ func (c Cache) path(w *workloads.Workload, v workloads.Values) string {
 func (c Cache) Get(ctx context.Context, w *workloads.Workload, v workloads.Values, g workloads.Gen, warn func(error)) (*Set, error) {
 	dir := c.path(w, v)
 	m, err := Check(ctx, g, dir)
-	var damaged *Corrupt
 	switch {
 	case err == nil && m != nil:
 		return &Set{Dir: dir, Manifest: m, Reused: true}, nil
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
-	case errors.As(err, &damaged):
+	case Damaged(err):
 		warn(fmt.Errorf("%w; they are made anew", err))
 	case err != nil:
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/machine"
 	"github.com/execbench/execbench/engine/units"
 	"github.com/execbench/execbench/workloads"
@@ -41,7 +42,7 @@ func (e *NoSpace) Error() string {
 // Make generates w's data for v into dir, which must not exist, and writes
 // its manifest beside it. Until the set is whole it stands under a temporary
 // name beside dir, and is removed if it does not become so.
-func Make(ctx context.Context, w *workloads.Workload, v workloads.Values, g workloads.Gen, dir string) (*Set, error) {
+func Make(ctx context.Context, w *workloads.Workload, v workloads.Values, g workloads.Gen, dir string) (set *Set, err error) {
 	if w.Generate == nil {
 		return nil, fmt.Errorf("cannot generate data for workload %s: it reads no input", w.Name)
 	}
@@ -49,17 +50,23 @@ func Make(ctx context.Context, w *workloads.Workload, v workloads.Values, g work
 		return nil, fmt.Errorf("cannot generate data in %s: %w", dir, ErrExists)
 	}
 	parent := filepath.Dir(dir)
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return nil, fmt.Errorf("cannot generate data in %s: %w", dir, err)
+	made, err := folder.MakeAll(parent)
+	defer func() {
+		if err != nil {
+			folder.RemoveEmpty(made)
+		}
+	}()
+	if err != nil {
+		return nil, fmt.Errorf("cannot generate data in %s: %w", dir, workloads.Cause(err))
 	}
 	if err := room(parent, units.Bytes(w.DataBytes(v))); err != nil {
 		return nil, err
 	}
 	partial, err := os.MkdirTemp(parent, fmt.Sprintf("%s%s%d-*", filepath.Base(dir), partialMark, os.Getpid()))
 	if err != nil {
-		return nil, fmt.Errorf("cannot generate data in %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot generate data in %s: %w", dir, workloads.Cause(err))
 	}
-	set, err := generate(ctx, w, v, g, partial, dir)
+	set, err = generate(ctx, w, v, g, partial, dir)
 	if err != nil {
 		if rerr := os.RemoveAll(partial); rerr != nil {
 			err = errors.Join(err, fmt.Errorf("cannot remove unfinished data %s: %w", partial, rerr))

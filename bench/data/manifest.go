@@ -56,6 +56,27 @@ type Corrupt struct {
 	Got  string
 }
 
+// BadManifest says that a data set's manifest is no manifest any more.
+type BadManifest struct {
+	Path  string // of the manifest
+	Cause error
+}
+
+// Error names the file and what is wrong with it.
+func (b *BadManifest) Error() string {
+	return fmt.Sprintf("data are damaged: cannot read their manifest %s: %v", b.Path, b.Cause)
+}
+
+// Unwrap returns the cause.
+func (b *BadManifest) Unwrap() error { return b.Cause }
+
+// Damaged reports whether err says that data or their manifest are damaged.
+func Damaged(err error) bool {
+	var file *Corrupt
+	var manifest *BadManifest
+	return errors.As(err, &file) || errors.As(err, &manifest)
+}
+
 // Error names the file and both sides.
 func (c *Corrupt) Error() string {
 	return fmt.Sprintf("data are damaged: %s has %s where its manifest says %s", c.Path, c.Got, c.Want)
@@ -110,20 +131,23 @@ func (m *Manifest) write(dir string) error {
 
 func manifestPath(dir string) string { return strings.TrimRight(dir, "/") + manifestSuffix }
 
-// ReadManifest reads the manifest beside dir. It returns fs.ErrNotExist,
-// wrapped, for a folder that has none.
+// ReadManifest reads the manifest beside dir. Errors are *BadManifest, which
+// wraps fs.ErrNotExist for a folder that has none.
 func ReadManifest(dir string) (*Manifest, error) {
 	path := manifestPath(dir)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read data manifest %s: %w", path, err)
+		return nil, &BadManifest{path, workloads.Cause(err)}
 	}
 	m := new(Manifest)
 	if err := json.Unmarshal(text, m); err != nil {
-		return nil, fmt.Errorf("cannot read data manifest %s: %w", path, err)
+		return nil, &BadManifest{path, err}
 	}
 	if m.SchemaVersion != schemaVersion {
-		return nil, fmt.Errorf("cannot read data manifest %s: its schema is version %d, this program knows version %d", path, m.SchemaVersion, schemaVersion)
+		return nil, &BadManifest{path, fmt.Errorf("its schema is version %d, this program knows version %d", m.SchemaVersion, schemaVersion)}
+	}
+	if got := checksum(m.Files); got != m.Checksum {
+		return nil, &BadManifest{path, fmt.Errorf("it has checksum %s, and its list of files gives %s", m.Checksum, got)}
 	}
 	return m, nil
 }

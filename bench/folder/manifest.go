@@ -144,6 +144,7 @@ type Verdict struct {
 	Status        Status `json:"status"`
 	ExitCode      int    `json:"exit_code"`
 	Error         string `json:"error,omitempty"`
+	Stack         string `json:"stack,omitempty"` // of the panic in user code that was the error
 	// Checks are those of the first wrong answer, or of the last iteration.
 	Checks  []Check `json:"checks,omitempty"`
 	Verdict string  `json:"verdict"` // one sentence

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/execbench/execbench/workloads"
 )
 
 // Run is a run folder as read.
@@ -39,7 +41,7 @@ func Open(dir string) (*Run, error) {
 			}
 			return nil, fmt.Errorf("cannot open run folder %s: there is no %s in it%s", dir, ManifestFile, within)
 		}
-		return nil, fmt.Errorf("cannot open run folder %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot open run folder %s: %w", dir, workloads.Cause(err))
 	}
 	if err := json.Unmarshal(data, &r.Manifest); err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", filepath.Join(dir, ManifestFile), err)
@@ -83,9 +85,18 @@ func (r *Run) readSamples() {
 		}
 		data = rest
 	}
-	if got := len(r.Samples); r.Manifest.Status == Done && got < r.Manifest.Iterations+r.Manifest.Warmup {
-		r.problem("%s has %d of %d samples", SamplesFile, got, r.Manifest.Iterations+r.Manifest.Warmup)
+	if r.Lacks() > 0 {
+		r.problem("%s has %d of %d samples", SamplesFile, len(r.Samples), len(r.Samples)+r.Lacks())
 	}
+}
+
+// Lacks returns how many samples are missing of a run that came to its end.
+func (r *Run) Lacks() int {
+	m := &r.Manifest
+	if m.Status != Done && m.Status != Unverified {
+		return 0
+	}
+	return max(0, m.Iterations+m.Warmup-len(r.Samples))
 }
 
 func (r *Run) readVerdict() {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/execbench/execbench/workloads"
 )
 
 // Writer is a run folder that is being filled. One goroutine uses it.
@@ -16,6 +18,7 @@ type Writer struct {
 	// Manifest is written by Create and by Finish, as it then is.
 	Manifest *Manifest
 
+	made                []string // folders, for Abandon
 	samples, bench, log *os.File
 	headed              bool // bench.txt has its header
 }
@@ -24,12 +27,13 @@ type Writer struct {
 // and writes m into it. Parents are made. The caller calls Finish, or Abandon
 // when there is nothing to keep.
 func Create(dir string, m *Manifest) (*Writer, error) {
-	if err := claim(dir); err != nil {
+	made, err := claim(dir)
+	if err != nil {
 		return nil, err
 	}
-	w := &Writer{Dir: dir, Manifest: m}
+	w := &Writer{Dir: dir, Manifest: m, made: made}
 	m.SchemaVersion = SchemaVersion
-	err := w.writeJSON(ManifestFile, m)
+	err = w.writeJSON(ManifestFile, m)
 	for _, f := range []struct {
 		file **os.File
 		name string
@@ -40,33 +44,32 @@ func Create(dir string, m *Manifest) (*Writer, error) {
 		*f.file, err = os.OpenFile(w.path(f.name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o666)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot begin run folder %s: %w", dir, err), w.closeFiles())
+		return nil, errors.Join(fmt.Errorf("cannot begin run folder %s: %w", dir, workloads.Cause(err)), w.Abandon())
 	}
 	return w, nil
 }
 
-// claim makes dir, or takes it when it is empty.
-func claim(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
-		return fmt.Errorf("cannot make run folder %s: %w", dir, err)
-	}
-	err := os.Mkdir(dir, 0o777)
-	if err == nil {
-		return nil
-	}
-	if !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("cannot make run folder %s: %w", dir, err)
+// claim makes dir and its parents, or takes it when it is empty. It returns
+// the folders that it made.
+func claim(dir string) (made []string, err error) {
+	defer func() {
+		if err != nil {
+			RemoveEmpty(made)
+		}
+	}()
+	if made, err = MakeAll(dir); errors.Is(err, syscall.ENOTDIR) {
+		return made, fmt.Errorf("cannot make run folder %s: there is a file of that name", dir)
+	} else if err != nil {
+		return made, fmt.Errorf("cannot make run folder %s: %w", dir, workloads.Cause(err))
 	}
 	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, syscall.ENOTDIR):
-		return fmt.Errorf("cannot make run folder %s: there is a file of that name", dir)
-	case err != nil:
-		return fmt.Errorf("cannot make run folder %s: %w", dir, err)
-	case len(entries) > 0:
-		return fmt.Errorf("cannot use %s as a run folder: it is not empty; name a new one", dir)
+	if err != nil {
+		return made, fmt.Errorf("cannot make run folder %s: %w", dir, workloads.Cause(err))
 	}
-	return nil
+	if len(entries) > 0 {
+		return made, fmt.Errorf("cannot use %s as a run folder: it is not empty; name a new one", dir)
+	}
+	return made, nil
 }
 
 func (w *Writer) path(name string) string { return filepath.Join(w.Dir, name) }
@@ -75,7 +78,7 @@ func (w *Writer) path(name string) string { return filepath.Join(w.Dir, name) }
 // Create survives a crash.
 func (w *Writer) Update() error {
 	if err := w.writeJSON(ManifestFile, w.Manifest); err != nil {
-		return fmt.Errorf("cannot write the manifest of %s: %w", w.Dir, err)
+		return fmt.Errorf("cannot write the manifest of %s: %w", w.Dir, workloads.Cause(err))
 	}
 	return nil
 }
@@ -105,7 +108,7 @@ func (w *Writer) Add(s Sample) error {
 		_, err = w.bench.Write(benchLine(w.Manifest, s))
 	}
 	if err != nil {
-		return fmt.Errorf("cannot record iteration %d in %s: %w", s.Index, w.Dir, err)
+		return fmt.Errorf("cannot record %s %d in %s: %w", s.Phase, s.Index+1, w.Dir, workloads.Cause(err))
 	}
 	return nil
 }
@@ -172,8 +175,9 @@ func (w *Writer) Abandon() error {
 			err = errors.Join(err, rerr)
 		}
 	}
-	if err = errors.Join(err, os.Remove(w.Dir)); err != nil {
+	if err != nil {
 		return fmt.Errorf("cannot remove run folder %s: %w", w.Dir, err)
 	}
+	RemoveEmpty(w.made)
 	return nil
 }

@@ -43,6 +43,7 @@ func (a *app) explain(dir string, asJSON bool) error {
 	if err != nil {
 		return bench.Usagef("cannot explain %s: %w", dir, err)
 	}
+	x.Problems = append(r.Problems, x.Problems...)
 	if asJSON {
 		return writeJSON(a.out, struct {
 			Run      string `json:"run"`

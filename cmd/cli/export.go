@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/execbench/execbench/bench"
+	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/workloads"
 )
 
 func (a *app) exportCommand() *cobra.Command {
@@ -20,8 +23,8 @@ func (a *app) exportCommand() *cobra.Command {
 	c.Annotations = map[string]string{choices: "Formats"}
 	c.Args = cobra.ArbitraryArgs
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if len(args) > 0 && args[0] != "spark" {
-			return bench.Usagef("there is no format %q: there is spark", args[0])
+		if len(args) > 0 {
+			return noFormat(c, args[0])
 		}
 		return bench.Usagef("%s wants a format and a run folder: %s", c.CommandPath(), c.UseLine())
 	}
@@ -43,19 +46,31 @@ func (a *app) exportCommand() *cobra.Command {
 	return c
 }
 
+// noFormat is the error for a word that should be a format of export.
+func noFormat(c *cobra.Command, word string) error {
+	return bench.Usagef("there is no format %q: there is %s", word, strings.Join(subNames(c), ", "))
+}
+
 // exportSpark replays a run's events into a Spark log.
 func (a *app) exportSpark(dir, out string) (err error) {
 	r, err := openRun(dir)
 	if err != nil {
 		return err
 	}
+	a.tellProblems(r)
 	f, err := os.Open(r.EventsPath())
 	if err != nil {
-		return bench.Usagef("cannot export %s: %w", dir, err)
+		return bench.Usagef("cannot export %s: cannot read %s: %w", dir, r.EventsPath(), workloads.Cause(err))
 	}
 	defer f.Close() // only read
-	if err := os.MkdirAll(out, 0o777); err != nil {
-		return bench.Usagef("cannot export to %s: %w", out, err)
+	made, err := folder.MakeAll(out)
+	defer func() {
+		if err != nil {
+			folder.RemoveEmpty(made)
+		}
+	}()
+	if err != nil {
+		return bench.Usagef("cannot export to %s: %w", out, workloads.Cause(err))
 	}
 	log, err := event.NewSparkLog(out, event.SparkOptions{})
 	if err != nil {
@@ -67,12 +82,12 @@ func (a *app) exportSpark(dir, out string) (err error) {
 			break
 		}
 		if rerr != nil {
-			return errors.Join(bench.Usagef("cannot export %s: %w", dir, rerr), log.Close())
+			return errors.Join(bench.Usagef("cannot export %s: %w", dir, rerr), log.Discard())
 		}
 		log.Emit(e)
 	}
 	if err := log.Close(); err != nil {
-		return err
+		return errors.Join(err, log.Discard())
 	}
 	if cut != nil {
 		a.warn(cut.Error() + "; the log holds what was before and shows as incomplete")

@@ -206,15 +206,20 @@ const (
 // sourceMark is the annotation that fromEnvironment leaves on a flag.
 const sourceMark = "source"
 
-// fromEnvironment fills the flags that were not given from EXECBENCH_….
+// fromEnvironment fills the flags that were not given from EXECBENCH_…. A
+// variable that is empty is as good as none.
 func fromEnvironment(c *cobra.Command) error {
 	var errs []error
 	c.Flags().VisitAll(func(f *pflag.Flag) {
-		text, ok := os.LookupEnv(envName(f.Name))
-		if !ok || f.Changed || f.Name == "help" {
+		text := os.Getenv(envName(f.Name))
+		if text == "" || f.Changed || f.Name == "help" {
 			return
 		}
 		if err := f.Value.Set(text); err != nil {
+			if _, param := f.Value.(*paramFlag); param { // names the parameter and the value itself
+				errs = append(errs, bench.Usagef("%w (from %s)", err, envName(f.Name)))
+				return
+			}
 			errs = append(errs, bench.Usagef("cannot use %s=%s: %w", envName(f.Name), text, err))
 			return
 		}

@@ -113,8 +113,7 @@ func (a *app) gen(c *cobra.Command, w *workloads.Workload, v workloads.Values, f
 // cause.
 func usageOfData(c *cobra.Command, err error) error {
 	var full *data.NoSpace
-	var damaged *data.Corrupt
-	if c.Context().Err() == nil && (errors.As(err, &full) || errors.As(err, &damaged) || errors.Is(err, data.ErrExists)) {
+	if c.Context().Err() == nil && (errors.As(err, &full) || data.Damaged(err) || errors.Is(err, data.ErrExists)) {
 		return &bench.Usage{Err: err}
 	}
 	return err

@@ -16,12 +16,17 @@ import (
 //
 //	interrupt INT 130 run lines --fault wait --out run
 //
-// What it wrote to standard error goes to the file "interrupted".
+// "INT+INT" sends the second one when execbench has said that it took the
+// first. What it wrote to standard error goes to the file "interrupted".
 func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
-		ts.Fatalf("usage: interrupt INT|TERM CODE ARG…")
+		ts.Fatalf("usage: interrupt INT|TERM|INT+INT CODE ARG…")
 	}
-	signal := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[args[0]]
+	var signals []os.Signal
+	for name := range strings.SplitSeq(args[0], "+") {
+		signals = append(signals, map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[name])
+	}
+	after := []string{"waiting", "execbench: stopped by "} // what is said before each of them
 	path, err := exec.LookPath("execbench")
 	ts.Check(err)
 	c := exec.Command(path, args[2:]...)
@@ -33,17 +38,17 @@ func interrupt(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(c.Start())
 	var text strings.Builder
-	sent := false
+	sent := 0
 	for s := bufio.NewScanner(stderr); s.Scan(); {
 		text.WriteString(s.Text() + "\n")
-		if s.Text() == "waiting" && !sent {
-			sent = true
-			ts.Check(c.Process.Signal(signal))
+		if sent < len(signals) && strings.HasPrefix(s.Text(), after[sent]) {
+			ts.Check(c.Process.Signal(signals[sent]))
+			sent++
 		}
 	}
 	err = c.Wait()
 	ts.Check(os.WriteFile(filepath.Join(c.Dir, "interrupted"), []byte(text.String()), 0o666))
-	if got := codeOf(err); got != args[1] || !sent {
+	if got := codeOf(err); got != args[1] || sent < len(signals) {
 		ts.Fatalf("exit code %s, want %s\n%s", got, args[1], text.String())
 	}
 }

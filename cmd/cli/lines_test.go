@@ -25,7 +25,7 @@ func lines() *workloads.Workload {
 			{Name: "seed", Kind: workloads.Int, Default: "0", Min: "0", Data: true, Doc: "first number"},
 			{Name: "claim", Kind: workloads.Bytes, Default: "0", Min: "0", Doc: "bytes that the generator says it will write; 0: the truth"},
 			{Name: "partitions", Kind: workloads.Int, Default: "2", Min: "1", Max: "64", Doc: "tasks"},
-			{Name: "fault", Kind: workloads.String, Default: "none", Choices: []string{"none", "wrong", "panic", "wait", "verifier"}, Doc: "what goes wrong"},
+			{Name: "fault", Kind: workloads.String, Default: "none", Choices: []string{"none", "wrong", "panic", "wait", "stuck", "verifier"}, Doc: "what goes wrong"},
 		},
 		DataBytes: func(v workloads.Values) int64 { return max(10*v.Int("records"), int64(v.Bytes("claim"))) },
 		Generate: func(_ context.Context, g workloads.Gen, v workloads.Values, dir string) error {
@@ -50,6 +50,9 @@ func lines() *workloads.Workload {
 					fmt.Fprintln(os.Stderr, "waiting")
 					<-t.Context().Done()
 					return nil, context.Cause(t.Context())
+				case "stuck":
+					fmt.Fprintln(os.Stderr, "waiting")
+					<-make(chan struct{}) // whoever kills it
 				}
 				return append(dst, src...), nil
 			})

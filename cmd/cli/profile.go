@@ -19,6 +19,7 @@ import (
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/engine/units"
 	"github.com/execbench/execbench/profiles"
+	"github.com/execbench/execbench/workloads"
 )
 
 // kindsFlag is a flag that holds kinds of profiles.
@@ -148,23 +149,23 @@ type profileFile struct {
 }
 
 // profileFiles finds the files that an argument names.
-func profileFiles(arg, kind string) ([]profileFile, error) {
+func (a *app) profileFiles(arg, kind string) ([]profileFile, error) {
 	info, err := os.Stat(arg)
 	switch {
 	case err == nil && info.IsDir():
-		f, err := profileOfRun(arg, kind)
+		f, err := a.profileOfRun(arg, kind)
 		return []profileFile{f}, err
 	case err == nil:
 		return []profileFile{{path: arg, stage: -1}}, nil
 	case !strings.Contains(arg, ","):
-		return nil, bench.Usagef("cannot read profile: %w", err)
+		return nil, bench.Usagef("cannot read profile %s: %w", arg, workloads.Cause(err))
 	}
 	var all []profileFile
 	for one := range strings.SplitSeq(arg, ",") {
 		if strings.Contains(one, ",") || one == "" {
 			return nil, bench.Usagef("cannot read the profiles %s: a name is empty", arg)
 		}
-		files, err := profileFiles(one, kind)
+		files, err := a.profileFiles(one, kind)
 		if err != nil {
 			return nil, err
 		}
@@ -175,7 +176,7 @@ func profileFiles(arg, kind string) ([]profileFile, error) {
 }
 
 // profileOfRun finds a run's profile of a kind.
-func profileOfRun(dir, kind string) (profileFile, error) {
+func (a *app) profileOfRun(dir, kind string) (profileFile, error) {
 	r, err := openRun(dir)
 	if err != nil {
 		return profileFile{}, err
@@ -192,6 +193,7 @@ func profileOfRun(dir, kind string) (profileFile, error) {
 			found = p
 		}
 	}
+	a.tellProblems(r)
 	switch {
 	case kind == profiles.Trace.String():
 		return profileFile{}, bench.Usagef("a trace is for another tool: go tool trace %s", filepath.Join(dir, folder.ProfilesFolder, profiles.Trace.File()))
@@ -238,7 +240,7 @@ func (a *app) profileTop(arg string, f *profileFlags) error {
 	if err != nil {
 		return err
 	}
-	files, err := profileFiles(arg, f.kind)
+	files, err := a.profileFiles(arg, f.kind)
 	if err != nil {
 		return err
 	}
@@ -293,11 +295,11 @@ func (a *app) profileDiff(oldArg, newArg string, f *profileFlags) error {
 	if err != nil {
 		return err
 	}
-	oldFiles, err := profileFiles(oldArg, f.kind)
+	oldFiles, err := a.profileFiles(oldArg, f.kind)
 	if err != nil {
 		return err
 	}
-	newFiles, err := profileFiles(newArg, cmp.Or(f.kind, oldFiles[0].kind))
+	newFiles, err := a.profileFiles(newArg, cmp.Or(f.kind, oldFiles[0].kind))
 	if err != nil {
 		return err
 	}

@@ -64,6 +64,7 @@ func (a *app) showTasks(dir, format string) error {
 	if err != nil {
 		return err
 	}
+	a.tellProblems(r)
 	f, err := report.ParseFormat(format)
 	if err != nil {
 		return &bench.Usage{Err: err}
@@ -86,6 +87,14 @@ func openRun(dir string) (*folder.Run, error) {
 		return nil, &bench.Usage{Err: err}
 	}
 	return r, nil
+}
+
+// tellProblems says what of a run folder is not whole: for commands whose own
+// output does not.
+func (a *app) tellProblems(r *folder.Run) {
+	for _, p := range r.Problems {
+		a.warn(r.Dir + ": " + p)
+	}
 }
 
 // showRun writes the report of a run folder.
@@ -198,7 +207,7 @@ func writeTail(w io.Writer, r *folder.Run) error {
 	}
 	var lines []string
 	if v := r.Verdict; v != nil {
-		lines = append(lines, "Verdict: "+string(v.Status)+": "+v.Verdict+".")
+		lines = append(lines, "Verdict: "+verdict(r)+".")
 	}
 	if e := m.End; e != nil {
 		lines = append(lines, fmt.Sprintf("Process: %s wall, %s CPU, peak RSS %s of a budget of %s.",
@@ -216,6 +225,15 @@ func writeTail(w io.Writer, r *folder.Run) error {
 	lines = append(lines, "Run folder: "+r.Dir)
 	_, err := io.WriteString(w, strings.Join(lines, "\n")+"\n")
 	return err
+}
+
+// verdict says how the run ended, as far as its samples bear it out.
+func verdict(r *folder.Run) string {
+	v := r.Verdict
+	if n := r.Lacks(); n > 0 {
+		return fmt.Sprintf("not known: %s says %q, and %d of the samples behind it are missing", folder.VerdictFile, v.Verdict, n)
+	}
+	return string(v.Status) + ": " + v.Verdict
 }
 
 // writeFigures shows what the workload itself reports, of the last iteration

@@ -78,6 +78,9 @@ func workloadCommands(parent *cobra.Command, make func(*workloads.Workload) *cob
 // unknownWord is the error for a word that should be a command or workload.
 func unknownWord(c *cobra.Command, word string) error {
 	if c.HasParent() {
+		if c.Name() == "export" {
+			return noFormat(c, word)
+		}
 		if _, err := workloads.Get(word); err != nil {
 			return &bench.Usage{Err: err}
 		}

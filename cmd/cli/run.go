@@ -51,7 +51,7 @@ func (e *engineFlags) layers(flags *pflag.FlagSet) ([]conf.Layer, error) {
 	if e.properties != "" {
 		f, err := os.Open(e.properties)
 		if err != nil {
-			return nil, bench.Usagef("cannot read properties: %w", err)
+			return nil, bench.Usagef("cannot read properties %s: %w", e.properties, workloads.Cause(err))
 		}
 		values, err := conf.ReadProperties(f)
 		if err := errors.Join(err, f.Close()); err != nil {
@@ -75,13 +75,9 @@ func (e *engineFlags) layers(flags *pflag.FlagSet) ([]conf.Layer, error) {
 		if err != nil {
 			return nil, err
 		}
-		name := "--" + f.Name
-		if source == fromEnv {
-			name = envName(f.Name)
-		}
-		layers = append(layers, conf.Layer{Source: name, Values: values})
+		layers = append(layers, conf.Layer{Source: said(f), Values: values})
 	}
-	return layers, nil
+	return layers, e.settleCores(flags, layers)
 }
 
 // splitPairs reads key=value pairs.

@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			return os.Mkdir(e.WorkDir+"/temp", 0o777)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "matches": matches, "interrupt": interrupt, "cut": cut, "empty": empty,
+			"exits": exits, "matches": matches, "interrupt": interrupt, "cut": cut, "empty": empty, "replace": replace,
 		},
 	})
 }
@@ -83,6 +83,18 @@ func cut(ts *testscript.TestScript, neg bool, args []string) {
 		n = n*10 + int64(c-'0')
 	}
 	ts.Check(os.Truncate(path, info.Size()-n))
+}
+
+// replace changes a text in a file, everywhere: "replace FILE OLD NEW".
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace FILE OLD NEW")
+	}
+	text := ts.ReadFile(args[0])
+	if !strings.Contains(text, args[1]) {
+		ts.Fatalf("%s: there is no %q\n%s", args[0], args[1], text)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.ReplaceAll(text, args[1], args[2])), 0o666))
 }
 
 // empty wants a folder without anything in it, or none at all.
