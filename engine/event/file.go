@@ -12,51 +12,9 @@ import (
 	"github.com/execbench/execbench/engine/internal/fsys"
 )
 
-// # The event file
-//
-// Little endian. "var" is a variable-length unsigned integer (seven bits a
-// byte, low first, as encoding/binary's Uvarint); "zig" is a signed one,
-// folded so that small values of either sign are short.
-//
-//	file   +----------------+-------+-------+ … +-------+
-//	       | header 16      | block | block |   | block |
-//	       +----------------+-------+-------+ … +-------+
-//
-//	header 0               8       10      12              16
-//	       +---------------+-------+-------+---------------+
-//	       | "execbnEV"    |version| 0     | 0             |
-//	       +---------------+-------+-------+---------------+
-//
-//	block  0       4       8       12      16              24
-//	       +-------+-------+-------+-------+---------------+----------
-//	       |"EVBK" |length |events |number |checksum       | payload …
-//	       +-------+-------+-------+-------+---------------+----------
-//	        length = bytes of payload, events = how many it holds,
-//	        number = 0, 1, 2, … along the file,
-//	        checksum = xxh3-64 of the payload, seeded with the xxh3-64 of
-//	                   the block's first 16 bytes
-//
-//	event  +--------------+------+---------
-//	       | length (var) | kind | fields …      length counts kind and fields
-//	       +--------------+------+---------
-//
-// Kinds and fields are those of form.go, in its order. A reader skips kinds
-// that it does not know, ignores bytes after the fields it knows, and takes
-// fields that are missing at the end as zero. Three things run on from event
-// to event through the whole file:
-//
-//   - time: a moment is a zig, the distance from the moment before it;
-//   - attempts: stage, attempt, index and task id are zigs relative to the
-//     event of the same kind before;
-//   - strings: a var v; v = 0 is the empty string, otherwise its low two bits
-//     say: 1 = v>>2 bytes follow, 2 = the same, and the string joins the
-//     table, 3 = entry v>>2 of the table. The table holds at most 1024
-//     entries of at most 256 bytes.
-//
-// Metrics are a var whose bits say which figures follow, and a zig for each.
-// An empty task's start and end take about 75 bytes together.
-//
-// Blocks are appended whole and in order, so a crash can only cut the last.
+// The event file: a header, then checksummed blocks of events, appended whole
+// and in order, so that a crash can only cut the last. Every byte of it is in
+// engine/docs/format/events.md.
 const (
 	fileMagic     = "execbnEV"
 	fileHeader    = 16
