@@ -139,7 +139,7 @@ func (e *execution) checkOutput() error {
 	case errors.Is(err, os.ErrNotExist):
 		return nil
 	case err != nil:
-		return Usagef("cannot use %s as the output folder: %w", e.Output, err)
+		return Usagef("cannot use %s as the output folder: %w", e.Output, workloads.Cause(err))
 	case len(entries) > 0:
 		return Usagef("cannot use %s as the output folder: it is not empty; name a new one", e.Output)
 	}
@@ -152,6 +152,9 @@ func (e *execution) checkOutput() error {
 func (e *execution) outputFor(phase string, index int, last bool) (dir string, keep bool, err error) {
 	if last && e.Output != "" {
 		if err := os.Remove(e.Output); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return "", false, Usagef("cannot use %s as the output folder: %w", e.Output, workloads.Cause(err))
+		}
+		if err := e.makeFolder(filepath.Dir(e.Output)); err != nil {
 			return "", false, Usagef("cannot use %s as the output folder: %w", e.Output, err)
 		}
 		return e.Output, true, nil
