@@ -1,10 +1,9 @@
 package main
 
 import (
-	"errors"
 	"flag"
+	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"testing"
 
@@ -16,7 +15,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in the scri
 // TestMain makes this test executable the program itself, in the path of
 // every test.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"execbench": main})
+	testscript.Main(m, map[string]func(){"execbench": main, "smalldisk": func() { os.Exit(smallDisk()) }})
 }
 
 // TestScripts runs the program's own workloads; how the command line behaves
@@ -33,24 +32,27 @@ func TestScripts(t *testing.T) {
 			e.Setenv("EXECBENCH_MEMORY", "128MiB")
 			return os.Mkdir(e.WorkDir+"/temp", 0o777)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "interrupt": interrupt},
+		Condition: func(name string) (bool, error) {
+			if name != "smalldisk" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return haveSmallDisks(t.TempDir()), nil
+		},
 	})
 }
 
-// exits runs execbench and wants an exit code: "exits 2 run nothing".
+// exits runs execbench and wants an exit code: "exits 2 run nothing". "exits 3
+// smalldisk BYTES FOLDER execbench run …" does so with a small disk.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE ARG…")
 	}
-	got := 0
-	err := ts.Exec("execbench", args[1:]...)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		got = exit.ExitCode()
-	} else if err != nil {
-		ts.Fatalf("%v", err)
+	program := "execbench"
+	if args[1] == "smalldisk" {
+		program, args = args[1], append(args[:1:1], args[2:]...)
 	}
-	if strconv.Itoa(got) != args[0] {
-		ts.Fatalf("exit code %d, want %s", got, args[0])
+	if got := strconv.Itoa(exitCode(ts.Exec(program, args[1:]...))); got != args[0] {
+		ts.Fatalf("exit code %s, want %s", got, args[0])
 	}
 }
