@@ -55,7 +55,7 @@ func TestJudge(t *testing.T) {
 	if err := write(&out, rows); err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(out.String(), "\n"); n != len(rows)+2 {
+	if n := strings.Count(out.String(), "\n"); n != len(rows)+3 {
 		t.Errorf("%d lines:\n%s", n, out.String())
 	}
 }

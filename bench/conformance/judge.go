@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
+	"github.com/execbench/execbench/bench/table"
 )
 
 // row is what became of one behaviour.
@@ -63,16 +61,9 @@ func judge(ids []string, aside map[string]string, tests map[string]*outcome) (ro
 }
 
 func write(out io.Writer, rows []row) error {
-	t := tablewriter.NewTable(out,
-		tablewriter.WithRenderer(renderer.NewMarkdown()),
-		tablewriter.WithRowAutoWrap(tw.WrapNone),
-		tablewriter.WithHeaderAutoFormat(tw.Off),
-	)
-	t.Header("ID", "result", "tests, or why not")
+	t := table.Table{Header: []string{"ID", "result", "tests, or why not"}, Left: table.First(3)}
 	for _, r := range rows {
-		if err := t.Append(r.id, r.result, r.why); err != nil {
-			return err
-		}
+		t.Add(r.id, r.result, r.why)
 	}
-	return t.Render()
+	return t.Write(out, false)
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 
+	"github.com/execbench/execbench/bench/table"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
 )
@@ -47,10 +48,10 @@ func (m *Model) failed(e *event.TaskEnd) {
 // writeFailures tells of what attempts failed: a row for each cause, and
 // below the table the stacks of panics.
 func (m *Model) writeFailures(d *document) {
-	t := &table{title: "Failed attempts", left: columns(0, 1, 3, 4), header: []string{"stage", "first", "attempts", "reason", "cause"}}
+	t := &table.Table{Title: "Failed attempts", Left: []int{0, 1, 3, 4}, Header: []string{"stage", "first", "attempts", "reason", "cause"}}
 	for i := range m.Failures {
 		f := &m.Failures[i]
-		t.add(f.stage(), f.attempt(), text(f.Attempts), f.Reason, f.Cause)
+		t.Add(f.stage(), f.attempt(), text(f.Attempts), f.Reason, f.Cause)
 	}
 	d.table(t)
 	if m.MoreFailures > 0 {
