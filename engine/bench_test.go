@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -103,6 +104,75 @@ func BenchmarkCountWords(b *testing.B) {
 			return dst
 		})
 		n, err := engine.ReduceByKey(pairs, func(a, b int64) int64 { return a + b }, engine.Partitions(4)).Count(context.Background())
+		if err != nil || n == 0 {
+			b.Fatal(n, err)
+		}
+	})
+}
+
+// BenchmarkGroupBy sums rows by key, once with what has kernels of its own
+// (a whole number as the key, a sum of whole numbers as the state) and once
+// with types and functions of the user's making. The latter is to reach half
+// of the former's speed.
+func BenchmarkGroupBy(b *testing.B) {
+	type item struct {
+		Shop uint16
+		Item uint32
+	}
+	type sale struct {
+		Count int64
+		Price float64
+	}
+	type stats struct {
+		Sales, Count int64
+		Low, High    float64
+	}
+	const parts, rows, batch = 4, 1 << 19, 1 << 12
+	for _, keys := range []uint64{100, 1 << 18} {
+		b.Run("path=specialised/keys="+strconv.Itoa(int(keys)), func(b *testing.B) {
+			groupBy(b, parts, rows, batch, func(r uint64) engine.Pair[int64, int64] {
+				return engine.Pair[int64, int64]{Key: int64(r % keys), Value: int64(r >> 40)}
+			}, func(d *engine.Dataset[engine.Pair[int64, int64]]) (int64, error) {
+				return engine.ReduceByKey(d, func(a, b int64) int64 { return a + b }, engine.Partitions(8)).Count(context.Background())
+			})
+		})
+		b.Run("path=generic/keys="+strconv.Itoa(int(keys)), func(b *testing.B) {
+			groupBy(b, parts, rows, batch, func(r uint64) engine.Pair[item, sale] {
+				k := r % keys
+				return engine.Pair[item, sale]{Key: item{uint16(k % 7), uint32(k)}, Value: sale{int64(r >> 60), float64(r >> 40)}}
+			}, func(d *engine.Dataset[engine.Pair[item, sale]]) (int64, error) {
+				return engine.AggregateByKey(d, func() stats { return stats{Low: math.Inf(1), High: math.Inf(-1)} }, func(s stats, v sale) stats {
+					return stats{s.Sales + 1, s.Count + v.Count, min(s.Low, v.Price), max(s.High, v.Price)}
+				}, func(x, y stats) stats {
+					return stats{x.Sales + y.Sales, x.Count + y.Count, min(x.Low, y.Low), max(x.High, y.High)}
+				}, engine.Partitions(8)).Count(context.Background())
+			})
+		})
+	}
+}
+
+// groupBy measures a job over rows that row makes of random numbers.
+func groupBy[T any](b *testing.B, parts, rows, batch int, row func(r uint64) T, job func(*engine.Dataset[T]) (int64, error)) {
+	s := open(b, engine.Config{})
+	made := make([][]T, parts)
+	for p := range made {
+		rng := rand.New(rand.NewPCG(7, uint64(p)))
+		for range rows {
+			made[p] = append(made[p], row(rng.Uint64()))
+		}
+	}
+	var one T
+	perRecord(b, parts*rows, int64(parts*rows)*int64(unsafe.Sizeof(one)), func() {
+		round := s.Scope()
+		defer round.Release()
+		n, err := job(engine.FromFunc(round, "rows", parts, func(_ *engine.Task, part int, emit func([]T) error) error {
+			for at := 0; at < rows; at += batch {
+				if err := emit(made[part][at : at+batch]); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
 		if err != nil || n == 0 {
 			b.Fatal(n, err)
 		}
