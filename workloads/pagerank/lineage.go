@@ -1,145 +1,55 @@
 package pagerank
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"math"
 	"strconv"
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/block"
-	"github.com/execbench/execbench/engine/units"
 	"github.com/execbench/execbench/workloads"
 )
 
-// build lays out the links: read, moved to the partition of their source,
-// sorted by destination, cached.
+// graph is what Build lays out: the input.
+type graph struct {
+	text      *engine.Dataset[[]byte]
+	extents   *engine.Dataset[int64] // one more than the highest number of a node, by piece of the input
+	parts     int64
+	generated bool
+}
+
 func build(s *engine.Session, v workloads.Values, in workloads.Input) (any, error) {
-	parts := uint32(v.Int("partitions"))
+	parts := v.Int("partitions")
 	if parts == 0 {
-		parts = uint32(2 * s.Cores())
+		parts = int64(2 * s.Cores())
 	}
 	text, err := engine.Chunks(s, in.Paths, "\n", 0)
 	if err != nil {
 		return nil, err
 	}
-	edges := engine.MapPartitions(text, parseEdges)
-	sorted := engine.PartitionAndSortBy(edges, int(parts),
-		func(l link) int { return int(l.From % parts) },
-		func(l link) uint64 { return uint64(l.To)<<32 | uint64(l.From) })
-	// The highest source of a partition would be lost with the remainder.
-	links := engine.Map(sorted, func(l link) link { return link{l.To, l.From / parts} }).Persist(block.MemoryAndDisk)
-	extents := engine.MapPartitions(links, func(_ *engine.Task, part int, each func(func([]link) error) error, emit func([]extent) error) error {
-		var e extent
-		var from, to uint32
-		err := each(func(links []link) error {
-			e.Links += int64(len(links))
-			for _, l := range links {
-				from, to = max(from, l.From), max(to, l.To)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if e.Links > 0 {
-			e.Nodes = max(int64(to), int64(from)*int64(parts)+int64(part)) + 1
-		}
-		return emit([]extent{e})
-	})
-	return &graph{links, extents, in.Generated}, nil
+	extents := engine.AggregatePartitions(engine.MapPartitions(text, edgeReader{}.read), func() int64 { return 0 },
+		func(nodes int64, e edge) int64 { return max(nodes, int64(max(e.From, e.To))+1) })
+	return &graph{text, extents, parts, in.Generated}, nil
 }
 
-// nodeMax is the highest number of a node.
-const nodeMax = math.MaxUint32 - 1
-
-// edgeBatch is how many links are handed on at once.
-const edgeBatch = 2048
-
-var errEdge = errors.New("a link is two whole numbers, source,destination, each from 0 to " + strconv.Itoa(nodeMax))
-
-// parseEdges reads lines "source,destination". The first line of a file may
-// be a header: it is when it does not begin with a digit.
-func parseEdges(t *engine.Task, _ int, each func(func([][]byte) error) error, emit func([]link) error) error {
-	batch := make([]link, 0, edgeBatch)
-	var at engine.Input
-	err := each(func(chunks [][]byte) error {
-		for _, text := range chunks {
-			if in := t.Input(); in != at {
-				at = in
-				if in.Offset == 0 && len(text) > 0 && !digit(text[0]) {
-					if i := bytes.IndexByte(text, '\n'); i >= 0 {
-						text = text[i+1:]
-					} else {
-						text = nil
-					}
-				}
-			}
-			for len(text) > 0 {
-				l, rest, ok := parseEdge(text)
-				if !ok {
-					line, after, _ := bytes.Cut(text, []byte{'\n'})
-					if len(bytes.TrimRight(line, "\r")) == 0 {
-						text = after
-						continue
-					}
-					return &engine.InputError{Path: at.Path, Cause: fmt.Errorf("%.80q: %w", line, errEdge)}
-				}
-				text = rest
-				if batch = append(batch, l); len(batch) < edgeBatch {
-					continue
-				}
-				if err := emit(batch); err != nil {
-					return err
-				}
-				batch = batch[:0]
-			}
-		}
-		return nil
-	})
-	if err != nil || len(batch) == 0 {
-		return err
-	}
-	return emit(batch)
+// links is the links of the graph as they are held.
+type links struct {
+	place
+	bundles *engine.Dataset[bundle]
+	degrees *engine.Dataset[uint32] // of every node: how many links it has
+	counts  *engine.Dataset[int64]  // how many links a partition has
 }
 
-func digit(c byte) bool { return c-'0' <= 9 }
-
-// parseEdge reads the first line of text. It is ok if the line is a link.
-func parseEdge(text []byte) (l link, rest []byte, ok bool) {
-	i, n := 0, uint64(0)
-	for ; i < len(text) && digit(text[i]); i++ {
-		n = n*10 + uint64(text[i]-'0')
-	}
-	if i == 0 || i > 10 || n > nodeMax || i == len(text) || text[i] != ',' {
-		return l, text, false
-	}
-	l.From = uint32(n)
-	i++
-	start := i
-	n = 0
-	for ; i < len(text) && digit(text[i]); i++ {
-		n = n*10 + uint64(text[i]-'0')
-	}
-	if i == start || i-start > 10 || n > nodeMax {
-		return l, text, false
-	}
-	l.To = uint32(n)
-	if i < len(text) && text[i] == '\r' {
-		i++
-	}
-	switch {
-	case i == len(text):
-		return l, nil, true
-	case text[i] == '\n':
-		return l, text[i+1:], true
-	}
-	return l, text, false
+// ranks is what an iteration leaves: the step that the next one begins from.
+type ranks struct {
+	*links
+	ranks   *engine.Dataset[int64] // of every node, in the order of a partition
+	sums    *engine.Dataset[int64] // of the ranks of a partition
+	changes *engine.Dataset[int64] // of the ranks of a partition, from the step before; nil: there is none
+	lines   *engine.Sink
 }
 
-// stepParams say what a step does: begin with equal ranks, or iterate.
+// stepParams says what a step lays out: the beginning, or one more iteration.
 type stepParams struct {
 	begin bool
 	nodes int64
@@ -171,8 +81,7 @@ func step(s *engine.Session, base any, params []byte) (any, error) {
 	switch b := base.(type) {
 	case *graph:
 		if p.begin {
-			at := place{p.nodes, int64(b.links.Partitions())}
-			return b.ranked(at, engine.MapPartitions(engine.Reuse(s, b.links), at.begin)), nil
+			return b.begin(s, newPlace(p.nodes, b.parts)), nil
 		}
 	case *ranks:
 		if !p.begin {
@@ -182,169 +91,39 @@ func step(s *engine.Session, base any, params []byte) (any, error) {
 	return nil, fmt.Errorf("cannot build a step of pagerank upon a %T", base)
 }
 
-// ranked lays out what is wanted of vertices.
-func (g *graph) ranked(at place, vertices *engine.Dataset[vertex]) *ranks {
-	vertices.Persist(block.MemoryAndDisk)
-	did := engine.AggregatePartitions(vertices, func() progress { return progress{} }, func(p progress, v vertex) progress {
-		change := v.Rank - v.Was
-		return progress{p.Rank + v.Rank, p.Change + max(change, -change)}
-	})
-	return &ranks{g, at.nodes, vertices, did, engine.TextSink(engine.MapPartitions(vertices, at.lines), format)}
+// begin lays out the links and the first ranks. Links are read, moved to the
+// partition of their source, and there into an order by groups of
+// destinations: both by one shuffle, into a partition for each group, of
+// which those of one source partition are then read as one.
+func (g *graph) begin(s *engine.Session, at place) *ranks {
+	edges := engine.MapPartitions(engine.Reuse(s, g.text), edgeReader{at.nodes}.read)
+	grouped := engine.PartitionBy(edges, at.groups()*int(at.parts), at.group)
+	bundles := engine.MapPartitions(engine.Coalesce(grouped, int(at.parts)), at.bundle).Persist(block.MemoryAndDisk)
+	degrees := engine.MapPartitions(bundles, at.count).Persist(block.MemoryAndDisk)
+	counts := engine.AggregatePartitions(degrees, zero, func(n int64, degree uint32) int64 { return n + int64(degree) })
+	n := &links{at, bundles, degrees, counts}
+	return n.ranked(engine.Map(degrees, func(uint32) int64 { return one / at.nodes }), nil)
+}
+
+func zero() int64 { return 0 }
+
+// ranked lays out what is wanted of ranks. The first ones are made again where
+// they are read, the others are kept.
+func (n *links) ranked(now, before *engine.Dataset[int64]) *ranks {
+	r := &ranks{links: n, ranks: now}
+	r.sums = engine.AggregatePartitions(now, zero, func(sum, rank int64) int64 { return sum + rank })
+	if before != nil {
+		r.changes = engine.ZipPartitions(now, before, n.change)
+	}
+	r.lines = engine.TextSink(engine.MapPartitions(now, n.lines), format)
+	return r
 }
 
 // next lays out one iteration.
 func (r *ranks) next(s *engine.Session) *ranks {
-	at := place{r.nodes, int64(r.vertices.Partitions())}
-	parts := uint32(at.parts)
-	gifts := engine.PartitionBy(engine.ZipPartitions(engine.Reuse(s, r.graph.links), r.vertices, at.give), int(parts),
-		func(g given) int { return int(g.To % parts) })
-	return r.graph.ranked(at, engine.ZipPartitions(gifts, r.vertices, at.receive))
-}
-
-// table reserves and makes a table of a partition's nodes.
-func (p place) table(t *engine.Task, part int) ([]int64, *engine.Reservation, error) {
-	n := p.count(part)
-	r, err := t.Reserve("ranks", units.Bytes(n*8))
-	if err != nil {
-		return nil, nil, fmt.Errorf("cannot hold the %d nodes of a partition (more partitions make them fewer): %w", n, err)
-	}
-	return make([]int64, n), r, nil
-}
-
-// vertexBatch is how many nodes are handed on at once.
-const vertexBatch = 2048
-
-// begin counts the links of each node, and gives all the same rank.
-func (p place) begin(t *engine.Task, part int, each func(func([]link) error) error, emit func([]vertex) error) error {
-	degrees, held, err := p.table(t, part)
-	if err != nil {
-		return err
-	}
-	defer held.Release()
-	err = each(func(links []link) error {
-		for _, l := range links {
-			degrees[l.From]++
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	first := one / p.nodes
-	return emitVertices(degrees, emit, func(_ int, degree int64) vertex { return vertex{first, first, degree} })
-}
-
-// emitVertices makes a vertex of every row of a table.
-func emitVertices(table []int64, emit func([]vertex) error, of func(i int, n int64) vertex) error {
-	batch := make([]vertex, 0, vertexBatch)
-	for i, n := range table {
-		if batch = append(batch, of(i, n)); len(batch) == vertexBatch {
-			if err := emit(batch); err != nil {
-				return err
-			}
-			batch = batch[:0]
-		}
-	}
-	if len(batch) == 0 {
-		return nil
-	}
-	return emit(batch)
-}
-
-// give lets nodes give their ranks along their links. Links to one node stand
-// together, so what it is given is added up on the way.
-func (p place) give(t *engine.Task, part int, links func(func([]link) error) error, vertices func(func([]vertex) error) error, emit func([]given) error) error {
-	gifts, held, err := p.table(t, part)
-	if err != nil {
-		return err
-	}
-	defer held.Release()
-	i := 0
-	err = vertices(func(vs []vertex) error {
-		for _, v := range vs {
-			if v.Degree > 0 {
-				gifts[i] = (v.Rank + v.Degree/2) / v.Degree
-			}
-			i++
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	batch := make([]given, 0, edgeBatch)
-	var sum given
-	some := false
-	err = links(func(links []link) error {
-		for _, l := range links {
-			if l.To == sum.To {
-				sum.Rank += gifts[l.From]
-				some = true
-				continue
-			}
-			if some {
-				batch = append(batch, sum)
-			}
-			sum, some = given{Rank: gifts[l.From], To: l.To}, true
-			if len(batch) < edgeBatch {
-				continue
-			}
-			if err := emit(batch); err != nil {
-				return err
-			}
-			batch = batch[:0]
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if some {
-		batch = append(batch, sum)
-	}
-	if len(batch) == 0 {
-		return nil
-	}
-	return emit(batch)
-}
-
-// damping is the part of its rank that a node gives on.
-const damping = 0.85
-
-// receive adds up what nodes were given and makes their new ranks.
-func (p place) receive(t *engine.Task, part int, gifts func(func([]given) error) error, vertices func(func([]vertex) error) error, emit func([]vertex) error) error {
-	sums, held, err := p.table(t, part)
-	if err != nil {
-		return err
-	}
-	defer held.Release()
-	parts := uint32(p.parts)
-	err = gifts(func(gs []given) error {
-		for _, g := range gs {
-			sums[g.To/parts] += g.Rank
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	base := int64(math.Round((1 - damping) * one / float64(p.nodes)))
-	batch := make([]vertex, 0, vertexBatch)
-	i := 0
-	return vertices(func(vs []vertex) error {
-		for len(vs) > 0 {
-			batch = batch[:0]
-			for _, v := range vs[:min(len(vs), vertexBatch)] {
-				batch = append(batch, vertex{base + int64(math.Round(damping*float64(sums[i]))), v.Rank, v.Degree})
-				i++
-			}
-			vs = vs[len(batch):]
-			if err := emit(batch); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	shares := engine.ZipPartitions(engine.Reuse(s, r.degrees), engine.Reuse(s, r.ranks), r.share)
+	given := engine.PartitionBy(engine.ZipPartitions(engine.Reuse(s, r.bundles), shares, r.give), int(r.parts), r.partition)
+	return r.ranked(engine.MapPartitions(given, r.receive).Persist(block.MemoryAndDisk), r.ranks)
 }
 
 // line is one line of output.
@@ -354,16 +133,22 @@ type line struct {
 }
 
 // lines names the nodes of a partition.
-func (p place) lines(_ *engine.Task, part int, each func(func([]vertex) error) error, emit func([]line) error) error {
-	batch := make([]line, 0, vertexBatch)
+func (p place) lines(_ *engine.Task, part int, each func(func([]int64) error) error, emit func([]line) error) error {
+	batch := make([]line, 0, rankBatch)
 	node := int64(part)
-	return each(func(vs []vertex) error {
-		batch = batch[:0]
-		for _, v := range vs {
-			batch = append(batch, line{uint32(node), float64(v.Rank) / one})
-			node += p.parts
+	return each(func(ranks []int64) error {
+		for len(ranks) > 0 {
+			batch = batch[:0]
+			for _, rank := range ranks[:min(len(ranks), rankBatch)] {
+				batch = append(batch, line{uint32(node), float64(rank) / one})
+				node += p.parts
+			}
+			ranks = ranks[len(batch):]
+			if err := emit(batch); err != nil {
+				return err
+			}
 		}
-		return emit(batch)
+		return nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/execbench/execbench/engine"
@@ -39,11 +40,11 @@ is what the usual SQL computes:
 
   SELECT r.id, 0.15/n + 0.85*coalesce(sum(c.y), 0) FROM r LEFT JOIN c ...
 
-Links are read once, moved to the partition of their source, sorted by their
-destination and cached. Nodes lie in partitions by the same rule, so that ranks
-meet links without moving; each iteration shuffles one number for each
-destination that a partition links to, not one for each link. An iteration is
-a job of two stages: links give, nodes receive.
+Links are read once, moved to the partition of their source, there grouped by
+their destination, and cached in 6 bytes each. Nodes lie in partitions by the
+same rule, so that ranks meet links without moving; each iteration shuffles one
+number for each node and partition, not one for each link. An iteration is a
+job of two stages: links give, nodes receive.
 
 Ranks are held as multiples of 2^-62. Sums of those are exact in any order, so
 the ranks are the same to the bit whatever the cores and partitions. Rounding
@@ -53,16 +54,17 @@ The output is one line a node, in parts by the remainder of its number:
 
   node,rank
 
-What it stresses: decoding of cached links, and random access to the ranks of
-a partition while they are followed; then a shuffle, and a wait for the last
-task, in each iteration. --skew S draws both ends of links by Zipf's law: the
-higher, the more links meet in few nodes. More partitions mean shorter tables
-of ranks, and more to shuffle.
+What it stresses: random access to the ranks of a partition while links are
+followed; then a shuffle, and a wait for the last task, in each iteration.
+--skew S draws both ends of links by Zipf's law: the higher, the more links
+meet in few nodes. More partitions mean shorter tables of ranks, and more to
+shuffle.
 
 --input takes files of lines "source,destination", plain, .gz or .zst, with or
 without a header. Nodes are whole numbers from 0; there are as many as --nodes
-says, or else as the highest number in the input tells, and each takes about
-50 bytes. Give sparse numbers new ones first.
+says, or else as the highest number in the input tells, which is then read
+twice. Each takes about 30 bytes, and 16 more for each partition. Give sparse
+numbers new ones first.
 
 Verified against a plain loop in floating point over all links: every rank to
 1e-9 of it. The loop holds 20 bytes a node whatever the memory; if there is
@@ -89,95 +91,36 @@ var params = []workloads.Param{
 		Doc: "partitions of nodes and links; 0 means two for each core"},
 }
 
-// one is the rank 1: ranks are multiples of 2^-62.
-const one = 1 << 62
-
-// vertex is a node in its partition. Its place among the records tells which.
-type vertex struct {
-	Rank   int64
-	Was    int64 // the rank before
-	Degree int64 // links from it
-}
-
-// link is a link, sorted by destination.
-type link struct {
-	To   uint32 // node
-	From uint32 // index of the source in its partition
-}
-
-// given is what the nodes of one partition give to one node.
-type given struct {
-	Rank int64
-	To   uint32
-	_    uint32
-}
-
-// extent is how far the links of a partition reach.
-type extent struct {
-	Links int64
-	Nodes int64 // the highest number of a node, and one
-}
-
-// progress is what an iteration did.
-type progress struct {
-	Rank   int64 // sum of all ranks
-	Change int64 // sum of the ranks' changes
-}
-
-// graph is what Build lays out.
-type graph struct {
-	links     *engine.Dataset[link]
-	extents   *engine.Dataset[extent]
-	generated bool
-}
-
-// ranks is what an iteration leaves: the step that the next one begins from.
-type ranks struct {
-	graph    *graph
-	nodes    int64
-	vertices *engine.Dataset[vertex]
-	progress *engine.Dataset[progress]
-	lines    *engine.Sink
-}
-
-// place tells where nodes lie: node i is record i/parts of partition i%parts.
-type place struct{ nodes, parts int64 }
-
-// count is how many nodes lie in a partition.
-func (p place) count(part int) int64 { return (p.nodes + p.parts - 1 - int64(part)) / p.parts }
-
 func run(ctx context.Context, s *engine.Session, built any, v workloads.Values, out string) (*workloads.Answer, error) {
 	g := built.(*graph)
-	reach, err := g.reach(ctx)
+	n, err := g.nodes(ctx, v)
 	if err != nil {
 		return nil, err
 	}
-	n, err := nodeCount(v, g.generated, reach.Nodes)
-	if err != nil {
-		return nil, err
-	}
-	begin := time.Now()
 	it := iterator{s: s}
 	if err := it.step(g, stepParams{begin: true, nodes: n}); err != nil {
 		return nil, err
 	}
-	var did progress
+	links, err := total(ctx, it.ranks.counts)
+	if err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	sum := int64(0)
 	for range v.Int("rounds") {
 		if err := it.step(it.ranks, stepParams{nodes: n}); err != nil {
 			return nil, err
 		}
-		did = progress{}
-		err := it.ranks.progress.CollectEach(ctx, func(_ int, p []progress) error {
-			did.Rank += p[0].Rank
-			did.Change += p[0].Change
-			return nil
-		})
-		if err != nil {
+		if sum, err = total(ctx, it.ranks.sums); err != nil {
 			return nil, err
 		}
 		it.release()
 	}
 	each := time.Since(begin).Seconds() / float64(v.Int("rounds"))
+	change, err := total(ctx, it.ranks.changes)
+	if err != nil {
+		return nil, err
+	}
 	w, err := it.ranks.lines.Write(ctx, out)
 	if err != nil {
 		return nil, err
@@ -186,23 +129,38 @@ func run(ctx context.Context, s *engine.Session, built any, v workloads.Values, 
 		Dir: out, Records: w.Records, Bytes: w.Bytes,
 		Figures: []workloads.Figure{
 			{Name: "nodes", Value: float64(n), Unit: "1"},
-			{Name: "links", Value: float64(reach.Links), Unit: "1"},
+			{Name: "links", Value: float64(links), Unit: "1"},
 			{Name: "wall per iteration", Value: each, Unit: "s"},
-			{Name: "links per second", Value: float64(reach.Links) / each, Unit: "1/s"},
-			{Name: "sum of ranks", Value: float64(did.Rank) / one, Unit: "1"},
-			{Name: "last change of ranks", Value: float64(did.Change) / one, Unit: "1"},
+			{Name: "links per second", Value: float64(links) / each, Unit: "1/s"},
+			{Name: "sum of ranks", Value: float64(sum) / one, Unit: "1"},
+			{Name: "last change of ranks", Value: float64(change) / one, Unit: "1"},
 		},
 	}, nil
 }
 
-// reach loads the links into the cache and tells how far they reach.
-func (g *graph) reach(ctx context.Context) (all extent, err error) {
-	err = g.extents.CollectEach(ctx, func(_ int, e []extent) error {
-		all.Links += e[0].Links
-		all.Nodes = max(all.Nodes, e[0].Nodes)
+// total computes a dataset of one number a partition and adds them up.
+func total(ctx context.Context, d *engine.Dataset[int64]) (sum int64, err error) {
+	err = d.CollectEach(ctx, func(_ int, n []int64) error {
+		sum += n[0]
 		return nil
 	})
-	return all, err
+	return sum, err
+}
+
+// nodes tells how many nodes there are. Where nothing says so, all links are
+// read to find out.
+func (g *graph) nodes(ctx context.Context, v workloads.Values) (int64, error) {
+	found := int64(0)
+	if !g.generated && !v.IsSet("nodes") {
+		err := g.extents.CollectEach(ctx, func(_ int, n []int64) error {
+			found = max(found, n[0])
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return nodeCount(v, g.generated, found)
 }
 
 var errNoNodes = errors.New("cannot rank the nodes of a graph without links; --nodes says how many there are")
@@ -215,7 +173,7 @@ func nodeCount(v workloads.Values, generated bool, found int64) (int64, error) {
 	case !generated && !v.IsSet("nodes"):
 		n = found
 	case found > n:
-		return 0, fmt.Errorf("cannot rank %d nodes: there is a link with node %d", n, found-1)
+		return 0, tooFew(n, found-1)
 	}
 	if n == 0 {
 		return 0, errNoNodes
@@ -223,9 +181,13 @@ func nodeCount(v workloads.Values, generated bool, found int64) (int64, error) {
 	return n, nil
 }
 
-// iterator goes from step to step. Each is built in a scope of its own; the
-// one before the last stays until the next has done its job, since that
-// reads what it left.
+func tooFew(nodes, node int64) error {
+	return fmt.Errorf("cannot rank %d nodes: there is a link with node %d", nodes, node)
+}
+
+// iterator goes from step to step. Each is built in a scope of its own. The
+// first one holds the links; of the others, the one before the last stays
+// until the next has done its job, since that reads what it left.
 type iterator struct {
 	s      *engine.Session
 	ranks  *ranks
@@ -244,8 +206,8 @@ func (it *iterator) step(base any, p stepParams) error {
 }
 
 func (it *iterator) release() {
-	for len(it.scopes) > 2 {
-		it.scopes[0].Release()
-		it.scopes = it.scopes[1:]
+	for len(it.scopes) > 3 {
+		it.scopes[1].Release()
+		it.scopes = slices.Delete(it.scopes, 1, 2)
 	}
 }

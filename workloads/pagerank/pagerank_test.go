@@ -2,12 +2,16 @@ package pagerank
 
 import (
 	"compress/gzip"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +20,7 @@ import (
 	"gonum.org/v1/gonum/graph/simple"
 
 	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/units"
 	"github.com/execbench/execbench/workloads"
 )
@@ -150,6 +155,123 @@ func TestBrokenLinesAreRefused(t *testing.T) {
 		in := files(t, map[string]string{"a.csv": "0,1\n" + bad + "\n"})
 		if _, err := answer(t, s, set(t), in); err == nil || !strings.Contains(err.Error(), "a.csv") || !strings.Contains(err.Error(), fmt.Sprintf("%q", bad)) {
 			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// However many groups of however many blocks the links lie in, the ranks are
+// the same: with a block for each group, some, or one group of all.
+func TestGroupsOfLinksChangeNothing(t *testing.T) {
+	const nodes = 5<<blockBits + 123
+	rng := rand.New(rand.NewPCG(5, 6))
+	var text strings.Builder
+	for range 20000 {
+		fmt.Fprintf(&text, "%d,%d\n", rng.IntN(nodes), rng.IntN(nodes))
+	}
+	fmt.Fprintf(&text, "%d,%d\n", nodes-1, nodes-1)
+	in := files(t, map[string]string{"links": text.String()})
+	v := set(t, "nodes", fmt.Sprint(nodes), "rounds", "2")
+	s := open(t, nil)
+	want := ""
+	for _, at := range []place{{nodes, 1, 0}, {nodes, 3, 0}, {nodes, 4, 1}, {nodes, 3, 2}, {nodes, 2, 5}} {
+		built, err := build(s, v, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := built.(*graph)
+		g.parts = at.parts
+		out := filepath.Join(t.TempDir(), "out")
+		w, err := g.begin(s, at).next(s).next(s).lines.Write(t.Context(), out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &workloads.Answer{Dir: out, Records: w.Records}
+		if verdict, err := verify(t.Context(), workloads.Gen{}, v, in, a); err != nil || !verdict.OK {
+			t.Errorf("%+v: %v %v", at, verdict, err)
+		}
+		if want == "" {
+			want = a.Checksum
+		}
+		if a.Checksum != want {
+			t.Errorf("%+v: the lines' checksum is %s, want %s", at, a.Checksum, want)
+		}
+	}
+}
+
+func TestGroupsAreBounded(t *testing.T) {
+	for _, nodes := range []int64{1, 1 << blockBits, 1<<blockBits + 1, 1e6, nodeMax + 1} {
+		for _, parts := range []int64{1, 4, 7, 100000} {
+			p := newPlace(nodes, parts)
+			last := p.group(edge{uint32(parts - 1), uint32(nodes - 1)})
+			if got := p.groups() * int(parts); last != got-1 || p.groups() > 1 && got > groupsMax {
+				t.Errorf("%+v: %d groups, and the last link is in %d", p, got, last)
+			}
+		}
+	}
+}
+
+// Lines that are read eight bytes at a time are read as those digit by digit.
+func TestShortEdges(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 8))
+	short := regexp.MustCompile(`^[0-9]{1,7},[0-9]{1,7}\n`)
+	ends := []string{"\n", "\n", "\n", "\n", "\r\n", " \n", ",", "\n\n", "x\n", ""}
+	for range 20000 {
+		line := fmt.Sprintf("%0*d,%0*d%s", rng.IntN(9), rng.IntN(int(math.Pow10(rng.IntN(9)))), rng.IntN(9), rng.IntN(int(math.Pow10(rng.IntN(9)))), ends[rng.IntN(len(ends))])
+		text := []byte(line + strings.Repeat("z", rng.IntN(20)))
+		want, wantRest, ok := parseEdge(text)
+		got, rest := shortEdges(make([]edge, 0, 1), text)
+		switch {
+		case len(got) == 1 && (!ok || got[0] != want || len(rest) != len(wantRest)):
+			t.Fatalf("%q: %v with %q left, want %v with %q", text, got[0], rest, want, wantRest)
+		case len(got) == 0 && len(rest) != len(text):
+			t.Fatalf("%q: no link, but only %q left", text, rest)
+		case len(got) == 0 && ok && len(text) >= shortMax && short.Match(text):
+			t.Fatalf("%q was not read", text)
+		}
+	}
+	// Every byte that is no digit ends a number.
+	for c := range 256 {
+		w := [8]byte{'1', '2', byte(c), '9', '9', '9', '9', '9'}
+		if v, n := shortNumber(binary.LittleEndian.Uint64(w[:])); !digit(byte(c)) && (v != 12 || n != 2) {
+			t.Errorf("%q: %d of %d digits", w, v, n)
+		}
+	}
+}
+
+// Bundles and gifts come back as they were, from addresses odd and even, and
+// damaged bytes are refused.
+func TestCodecs(t *testing.T) {
+	testCodec(t, bundleCodec{}, []bundle{{1, []uint32{7}, []uint16{9}}, {3, []uint32{1, 2, 3}, []uint16{4, 5, 65535}}})
+	testCodec(t, giftsCodec{}, []gifts{{5, []int64{-1}}, {1 << 31, []int64{1, 2, one}}})
+}
+
+func testCodec[T any](t *testing.T, c codec.Codec[T], rows []T) {
+	t.Helper()
+	for shift := range 9 {
+		buf := make([]byte, shift, 256)
+		buf = c.Append(buf, rows)
+		data := buf[shift:]
+		if r, ok := c.(codec.Rows[T]); ok && (r.Size(rows) != len(data) || r.RowLen(data) != r.Size(rows[:1])) {
+			t.Errorf("%d bytes, and %d of them the first row; it says %d and %d", len(data), r.Size(rows[:1]), r.Size(rows), r.RowLen(data))
+		}
+		got, rest, err := c.Decode(nil, data, 1)
+		if err == nil {
+			got, rest, err = c.Decode(got, rest, 9)
+		}
+		if err != nil || len(rest) != 0 || !reflect.DeepEqual(got, rows) {
+			t.Errorf("at %d: %v, %v with %d bytes left", shift, err, got, len(rest))
+		}
+		for cut := range len(data) {
+			if got, rest, err := c.Decode(nil, data[:cut], 9); err != nil && !errors.Is(err, codec.ErrCorrupt) || err == nil && len(c.Append(nil, got)) != cut || len(rest) > cut {
+				t.Errorf("cut to %d bytes: %v, %v", cut, got, err)
+			}
+		}
+	}
+	for _, size := range []uint32{0, 1 << 16, 1 << 29, 1 << 31, math.MaxUint32} {
+		bad := binary.LittleEndian.AppendUint32(make([]byte, 4), size)
+		bad = append(bad, make([]byte, 64)...)
+		if got, _, err := c.Decode(nil, bad, 1); !errors.Is(err, codec.ErrCorrupt) {
+			t.Errorf("of size %d: %v, %v", size, got, err)
 		}
 	}
 }

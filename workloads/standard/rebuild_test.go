@@ -110,7 +110,7 @@ func TestEveryStageRunsInAFreshProcess(t *testing.T) {
 		"groupby":   {[]string{"rows", "5000", "keys", "900", "partitions", "3"}, []string{"map", "result"}, false},
 		"join":      {[]string{"rows", "5000", "partitions", "3"}, []string{"map", "map", "result"}, false},
 		"kmeans":    {[]string{"points", "3000", "rounds", "2", "partitions", "3"}, []string{"result", "result", "result"}, true},
-		"pagerank":  {[]string{"nodes", "500", "edges", "5000", "rounds", "2", "partitions", "3"}, []string{"map", "result", "map", "result", "map", "result", "file"}, true},
+		"pagerank":  {[]string{"nodes", "500", "edges", "5000", "rounds", "2", "partitions", "3"}, []string{"map", "result", "map", "result", "map", "result", "result", "file"}, true},
 		"results":   {[]string{"tasks", "4", "result-size", "2MiB"}, []string{"result"}, false},
 		"tasks":     {[]string{"tasks", "20", "metg", "false"}, []string{"result"}, false},
 		"terasort":  {[]string{"records", "30000", "partitions", "3"}, []string{"result", "map", "file"}, false},
