@@ -227,7 +227,7 @@ func step(s *engine.Session, base any, params []byte) (any, error) {
 			return err
 		}
 		found := sh.newTally()
-		held, err := t.Reserve("sums of points", units.Bytes(len(found)*8+len(at)*8))
+		held, err := t.Reserve("sums of points", units.Bytes(8*(len(found)+tileLen(sh.dim)*tiles(sh.k))))
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
@@ -227,6 +228,48 @@ func TestTiesGoToTheFirst(t *testing.T) {
 		best, _ := newNearest(centres, 1).of(point{2})
 		if want := slices.Index(centres, 1); best != want {
 			t.Errorf("%v: centre %d, want %d", centres, best, want)
+		}
+	}
+}
+
+// The kernel of the machine and the plain one agree to the bit, and both with
+// a loop over the centres, in every place of a tile and with tiles that are
+// not full.
+func TestNearestAgreesWithAPlainLoop(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 3000 {
+		dim, k := 1+rng.IntN(23), 1+rng.IntN(40)
+		centres := make([]float64, k*dim)
+		for i := range centres {
+			centres[i] = float64(rng.IntN(5)) + rng.Float64()*float64(rng.IntN(2))
+		}
+		p := make(point, dim)
+		for j := range p {
+			p[j] = float64(rng.IntN(5)) + rng.Float64()*float64(rng.IntN(2))
+		}
+		n := newNearest(centres, dim)
+		want, most := 0, math.Inf(-1)
+		for c := range k {
+			score := 0.0
+			for _, v := range centres[c*dim:][:dim] {
+				score -= float64(v * v / 2)
+			}
+			for j, v := range centres[c*dim:][:dim] {
+				score += float64(p[j] * v)
+			}
+			if score > most {
+				want, most = c, score
+			}
+		}
+		if best, score := n.of(p); best != want || score != most {
+			t.Fatalf("%d centres of %d coordinates: centre %d of score %v, want %d of %v", k, dim, best, score, want, most)
+		}
+		for at := 0; at < len(n.tiles); at += tileLen(dim) {
+			centres := n.tiles[at:][:tileLen(dim)]
+			best, score := bestOf(p, centres)
+			if i, s := bestOfTile(p, centres); i != best || s != score {
+				t.Fatalf("centre %d of score %v, in plain Go %d of %v", best, score, i, s)
+			}
 		}
 	}
 }
