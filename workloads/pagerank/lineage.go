@@ -21,7 +21,7 @@ type graph struct {
 func build(s *engine.Session, v workloads.Values, in workloads.Input) (any, error) {
 	parts := v.Int("partitions")
 	if parts == 0 {
-		parts = int64(2 * s.Cores())
+		parts = int64(s.Cores())
 	}
 	text, err := engine.Chunks(s, in.Paths, "\n", 0)
 	if err != nil {
@@ -93,11 +93,11 @@ func step(s *engine.Session, base any, params []byte) (any, error) {
 
 // begin lays out the links and the first ranks. Links are read, moved to the
 // partition of their source, and there into an order by groups of
-// destinations: both by one shuffle, into a partition for each group, of
-// which those of one source partition are then read as one.
+// destinations and tiles of sources: all by one shuffle, into a partition for
+// each tile, of which those of one source partition are then read as one.
 func (g *graph) begin(s *engine.Session, at place) *ranks {
 	edges := engine.MapPartitions(engine.Reuse(s, g.text), edgeReader{at.nodes}.read)
-	grouped := engine.PartitionBy(edges, at.groups()*int(at.parts), at.group)
+	grouped := engine.PartitionBy(edges, at.streams(), at.stream())
 	bundles := engine.MapPartitions(engine.Coalesce(grouped, int(at.parts)), at.bundle).Persist(block.MemoryAndDisk)
 	degrees := engine.MapPartitions(bundles, at.count).Persist(block.MemoryAndDisk)
 	counts := engine.AggregatePartitions(degrees, zero, func(n int64, degree uint32) int64 { return n + int64(degree) })

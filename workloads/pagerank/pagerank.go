@@ -1,4 +1,21 @@
 // Package pagerank ranks the nodes of a graph by the links that lead to them.
+//
+// The way of a link, and what it costs (1e7 links, 1e6 nodes, two cores):
+//
+//  1. Lines are read eight bytes at a time (edges.go) and shuffled once, into
+//     a stream for each partition of sources, block of destinations and tile
+//     of sources (place.go): 0.2 s with reading the file.
+//  2. Each partition bundles its links stream by stream and caches them, 6
+//     bytes each (bundle.go): 0.06 s.
+//  3. In each iteration every link adds its source's share to a sum of its
+//     destination (follow, in ranks.go). Of both tables only a tile and a
+//     block are in use at a time: 64 KiB and 512 KiB, within a second-level
+//     cache. What is left is two loads, an addition and a store a link.
+//  4. Sums are shuffled in runs of neighbours, 8 bytes each, and become ranks.
+//
+// The limit is a bare loop over a graph that is binary already: one core's
+// sums by destination, ranks of all nodes read at random. Whole processes
+// take 0.73 s here and 0.44 to 0.71 s there.
 package pagerank
 
 import (
@@ -41,10 +58,10 @@ is what the usual SQL computes:
   SELECT r.id, 0.15/n + 0.85*coalesce(sum(c.y), 0) FROM r LEFT JOIN c ...
 
 Links are read once, moved to the partition of their source, there grouped by
-their destination, and cached in 6 bytes each. Nodes lie in partitions by the
-same rule, so that ranks meet links without moving; each iteration shuffles one
-number for each node and partition, not one for each link. An iteration is a
-job of two stages: links give, nodes receive.
+ranges of their destinations and sources, and cached in 6 bytes each. Nodes lie
+in partitions by the same rule, so that ranks meet links without moving; each
+iteration shuffles one number for each node and partition, not one for each
+link. An iteration is a job of two stages: links give, nodes receive.
 
 Ranks are held as multiples of 2^-62. Sums of those are exact in any order, so
 the ranks are the same to the bit whatever the cores and partitions. Rounding
@@ -88,7 +105,7 @@ var params = []workloads.Param{
 	{Name: "rounds", Kind: workloads.Int, Default: "10", Min: "1", Max: "10000",
 		Doc: "how often ranks are given on"},
 	{Name: "partitions", Kind: workloads.Int, Default: "0", Min: "0", Max: "100000",
-		Doc: "partitions of nodes and links; 0 means two for each core"},
+		Doc: "partitions of nodes and links; 0 means one for each core"},
 }
 
 func run(ctx context.Context, s *engine.Session, built any, v workloads.Values, out string) (*workloads.Answer, error) {

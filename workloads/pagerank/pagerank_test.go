@@ -160,7 +160,7 @@ func TestBrokenLinesAreRefused(t *testing.T) {
 }
 
 // However many groups of however many blocks the links lie in, the ranks are
-// the same: with a block for each group, some, or one group of all.
+// the same: with a block for each group, some, or one group of all, and few or many tiles.
 func TestGroupsOfLinksChangeNothing(t *testing.T) {
 	const nodes = 5<<blockBits + 123
 	rng := rand.New(rand.NewPCG(5, 6))
@@ -173,7 +173,7 @@ func TestGroupsOfLinksChangeNothing(t *testing.T) {
 	v := set(t, "nodes", fmt.Sprint(nodes), "rounds", "2")
 	s := open(t, nil)
 	want := ""
-	for _, at := range []place{{nodes, 1, 0}, {nodes, 3, 0}, {nodes, 4, 1}, {nodes, 3, 2}, {nodes, 2, 5}} {
+	for _, at := range []place{{nodes, 1, 0, 32}, {nodes, 3, 0, 13}, {nodes, 4, 1, 15}, {nodes, 3, 2, 12}, {nodes, 2, 5, 10}} {
 		built, err := build(s, v, in)
 		if err != nil {
 			t.Fatal(err)
@@ -198,13 +198,14 @@ func TestGroupsOfLinksChangeNothing(t *testing.T) {
 	}
 }
 
-func TestGroupsAreBounded(t *testing.T) {
+func TestStreamsAreBounded(t *testing.T) {
 	for _, nodes := range []int64{1, 1 << blockBits, 1<<blockBits + 1, 1e6, nodeMax + 1} {
 		for _, parts := range []int64{1, 4, 7, 100000} {
 			p := newPlace(nodes, parts)
-			last := p.group(edge{uint32(parts - 1), uint32(nodes - 1)})
-			if got := p.groups() * int(parts); last != got-1 || p.groups() > 1 && got > groupsMax {
-				t.Errorf("%+v: %d groups, and the last link is in %d", p, got, last)
+			from := (nodes - 1) / parts * parts // the first of the last in each partition
+			last := p.stream()(edge{uint32(from), uint32(nodes - 1)}) + (int(parts)-1)*p.groups()*p.tiles()
+			if got := p.streams(); last != got-1 || p.groups()*p.tiles() > 1 && got > streamsMax {
+				t.Errorf("%+v: %d streams, and the last link is in %d", p, got, last)
 			}
 		}
 	}
