@@ -38,7 +38,8 @@ type progressState struct {
 	phase           string // "iteration 2 of 5"
 	bytes           bool   // done and total are bytes
 	done, total     int64
-	stage           string
+	stage           string // the one submitted last
+	stages          int64  // that run at the same time, counted together
 	running, failed int64
 }
 
@@ -110,7 +111,14 @@ func (p *progress) Emit(e event.Event) {
 	s := &p.state
 	switch e := e.(type) {
 	case *event.StageSubmitted:
-		*s = progressState{serial: s.serial + 1, phase: s.phase, stage: "stage " + e.Stage.StageAttempt.String() + " " + e.Stage.Name, total: int64(e.Stage.NumTasks)}
+		if s.stages == 0 {
+			*s = progressState{serial: s.serial + 1, phase: s.phase}
+		}
+		s.stages++
+		s.total += int64(e.Stage.NumTasks)
+		s.stage = "stage " + e.Stage.StageAttempt.String() + " " + e.Stage.Name
+	case *event.StageCompleted:
+		s.stages = max(0, s.stages-1) // it may have begun before the phase
 	case *event.TaskStart:
 		s.running++
 	case *event.TaskEnd:
@@ -128,6 +136,9 @@ func (s progressState) text() string {
 	parts := []string{s.phase}
 	if s.stage != "" {
 		parts = append(parts, s.stage)
+	}
+	if s.stages > 1 {
+		parts[len(parts)-1] += fmt.Sprintf(" and %d more", s.stages-1)
 	}
 	switch {
 	case s.bytes:

@@ -39,6 +39,40 @@ func TestProgressSaysStageAndTasks(t *testing.T) {
 	}
 }
 
+// Stages that run side by side, as those of the two sides of a join, are
+// counted together; the next one begins anew.
+func TestProgressOfStagesSideBySide(t *testing.T) {
+	p := &progress{out: &bytes.Buffer{}}
+	p.begin("iteration", 0, 1)
+	submit := func(n id.Stage, tasks int32) {
+		p.Emit(&event.StageSubmitted{Stage: event.StageInfo{StageAttempt: id.StageAttempt{Stage: n}, Name: "map", NumTasks: tasks}})
+	}
+	one := func() {
+		p.Emit(&event.TaskStart{})
+		p.Emit(&event.TaskEnd{Reason: task.Success})
+	}
+	f := func(want string, done, total int64) {
+		t.Helper()
+		if got := p.state.text(); got != want || p.state.done != done || p.state.total != total {
+			t.Errorf("the line says %q, bar at %d of %d; want %q, %d of %d", got, p.state.done, p.state.total, want, done, total)
+		}
+	}
+	submit(0, 2)
+	p.Emit(&event.TaskStart{})
+	submit(1, 3)
+	f("iteration · stage 1.0 map and 1 more · tasks 0 done 1 running 0 failed", 0, 5)
+	p.Emit(&event.TaskEnd{Reason: task.Success})
+	one()
+	p.Emit(&event.StageCompleted{})
+	for range 3 {
+		one()
+	}
+	f("iteration · stage 1.0 map · tasks 5 done 0 running 0 failed", 5, 5)
+	p.Emit(&event.StageCompleted{})
+	submit(2, 4)
+	f("iteration · stage 2.0 map · tasks 0 done 0 running 0 failed", 0, 4)
+}
+
 // The line is one line: it is drawn over, taken away, and drawn only when
 // there is something new.
 func TestProgressIsOneLine(t *testing.T) {
