@@ -40,8 +40,12 @@ that it is wrong.`,
 }
 
 func (a *app) verify(c *cobra.Command, w *workloads.Workload, v workloads.Values, flags *workFlags, dir string, input []string, asJSON bool) error {
-	if _, err := workloads.OutputFiles(dir); err != nil {
+	files, err := workloads.OutputFiles(dir)
+	if err != nil {
 		return &bench.Usage{Err: err}
+	}
+	if len(files) == 0 { // a job writes a file for each partition, be it empty
+		return bench.Usagef("cannot verify %s: there is no output file in it", dir)
 	}
 	line := a.progress(false)
 	line.begin("verify", 0, 1)

@@ -94,11 +94,11 @@ func (s *stream) read(p []byte) (n int, end bool, err error) {
 }
 
 // fail names the file in an error; what the decompressor complains about is
-// ErrCorrupt.
+// ErrCorrupt, in an InputError.
 func (s *stream) fail(err error) error {
 	inner := fsys.Cause(err)
 	if s.size < 0 && inner == err {
-		return fmt.Errorf("cannot read %s: %w: %w", s.path, ErrCorrupt, err)
+		return &InputError{s.path, fmt.Errorf("%w: %w", ErrCorrupt, err)}
 	}
 	return fmt.Errorf("cannot read %s: %w", s.path, inner)
 }

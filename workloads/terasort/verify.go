@@ -33,7 +33,7 @@ func verifyFiles(ctx context.Context, g workloads.Gen, dir string, in *workloads
 	}
 	out, err := validate(ctx, g, files)
 	if err != nil {
-		return nil, summary{}, fmt.Errorf("cannot verify %s: %w", dir, err)
+		return nil, summary{}, err
 	}
 	verdict := &workloads.Verdict{}
 	order := "every key at or above the one before"
@@ -52,7 +52,7 @@ func verifyFiles(ctx context.Context, g workloads.Gen, dir string, in *workloads
 		}
 		want, err := validate(ctx, g, inputs) // its order does not matter
 		if err != nil {
-			return nil, summary{}, fmt.Errorf("cannot verify %s against its input: %w", dir, err)
+			return nil, summary{}, err
 		}
 		verdict.Expect("records", strconv.FormatInt(want.records, 10), strconv.FormatInt(out.records, 10))
 		verdict.Expect("checksum", want.checksum(), out.checksum())
