@@ -71,7 +71,13 @@ func (c *codec) unsigned(v *uint64) {
 func (c *codec) fail() { c.bad, c.buf = true, nil }
 
 // put and get code a value in one direction, for fields that need a branch.
-func (c *codec) put(v uint64) { c.buf = binary.AppendUvarint(c.buf, v) }
+func (c *codec) put(v uint64) {
+	if v < 0x80 { // the common case
+		c.buf = append(c.buf, byte(v))
+		return
+	}
+	c.buf = binary.AppendUvarint(c.buf, v)
+}
 
 func (c *codec) get() (v uint64) {
 	c.unsigned(&v)

@@ -58,7 +58,7 @@ type try struct {
 	cpuStart int64 // at Start, or when decoding turned out large
 	cpuFrom  int64 // the moment of that reading
 	cpuBegun bool  // cpuStart was read
-	cpuRun   int64 // at RunStart
+	cpuRun   int64 // at RunStart, then at RunEnd
 
 	// How far it got.
 	began    bool // RunStart is stamped
@@ -165,8 +165,8 @@ func (c *Context) decode(data []byte) (body Body, err error) {
 // beginRun ends decode and begins run.
 func (t *try) beginRun() {
 	t.began = true
-	t.cpuRun, _ = threadCPU()
 	t.st.RunStart = t.w.e.cfg.Now()
+	t.cpuRun = t.w.cpu.at(t.st.RunStart, t.cpuBegun)
 	t.c.Timer.Start(t.w.e.cfg.Now, t.st.RunStart)
 	t.labelRun()
 }
@@ -213,7 +213,7 @@ func (t *try) endRun() {
 	t.st.RunEnd = e.cfg.Now()
 	c.Timer.Stop(t.st.RunEnd, &c.Metrics)
 	t.labelEncode()
-	cpu, ok := threadCPU()
+	cpu, ok := t.w.cpu.read(t.st.RunEnd)
 	decode, run := t.st.RunStart-t.st.Start, t.st.RunEnd-t.st.RunStart
 	c.Metrics[task.ExecutorDeserializeTime] = decode
 	c.Metrics[task.ExecutorDeserializeCPUTime] = decode

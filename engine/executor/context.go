@@ -65,15 +65,15 @@ const (
 // errEnded is the cause of an attempt's context after its end.
 var errEnded = errors.New("attempt has ended")
 
-func newContext(e *Executor, w *worker, l launch) *Context {
-	c := &Context{e: e, Worker: w.n, launched: l.task}
-	c.Executor = e.cfg.ID
+// begin makes a fresh context that of a launch.
+func (c *Context) begin(l launch) {
+	c.launched = l.task
+	c.Executor = c.e.cfg.ID
 	c.Task = l.task
 	if l.kill != nil {
 		c.killed.Store(l.kill)
 		c.signals.Store(signalKilled)
 	}
-	return c
 }
 
 // identity names the attempt in messages, as far as it is known.

@@ -126,7 +126,6 @@ type Executor struct {
 		queue   queue
 		workers []*worker
 		idle    []*worker // parked; the last to park is the first to wake
-		coming  int       // workers that will look into the queue without being woken
 		marks   []killMark
 		lost    int // workers whose attempt the reaper gave up
 		live    int // worker goroutines that have not ended
@@ -153,7 +152,6 @@ func New(cfg Config, deps Deps) (*Executor, error) {
 	e.files = newFiles(deps.FS, cfg.Dir)
 	e.mu.ended = make(chan struct{})
 	e.mu.live = cfg.Slots
-	e.mu.coming = cfg.Slots
 	for n := range cfg.Slots {
 		e.mu.workers = append(e.mu.workers, newWorker(e, int32(n)))
 	}
@@ -195,7 +193,9 @@ func (e *Executor) Close(grace time.Duration) error {
 	}
 	idle := e.mu.idle
 	e.mu.idle = nil
-	e.mu.coming += len(idle)
+	for _, w := range idle {
+		w.coming.Store(true)
+	}
 	e.mu.Unlock()
 
 	now := e.cfg.Now()
@@ -228,7 +228,7 @@ func (e *Executor) stuck(grace time.Duration) error {
 	var held []*worker
 	var errs []error
 	for _, w := range e.mu.workers {
-		if w.current != nil {
+		if w.current != nil && !w.coming.Load() {
 			held = append(held, w)
 			errs = append(errs, fmt.Errorf("%s still runs on worker %d", w.current.identity(), w.n))
 		}

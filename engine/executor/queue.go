@@ -102,15 +102,28 @@ func (e *Executor) Launch(t id.Task, desc []byte) {
 	}
 	e.mu.queue.push(t, desc, kill)
 	var woken *worker
-	if n := len(e.mu.idle); n > 0 && e.mu.queue.len() > e.mu.coming {
+	if n := len(e.mu.idle); n > 0 && e.mu.queue.len() > e.comingLocked() {
 		woken = e.mu.idle[n-1]
 		e.mu.idle = e.mu.idle[:n-1]
-		e.mu.coming++
+		woken.coming.Store(true)
 	}
 	e.mu.Unlock()
 	if woken != nil {
 		woken.wake <- struct{}{}
 	}
+}
+
+// comingLocked returns how many workers will look into the queue without being
+// woken. It is asked for while others are parked only: when all work, their
+// cache lines are left alone.
+func (e *Executor) comingLocked() int {
+	n := 0
+	for _, w := range e.mu.workers {
+		if w.coming.Load() {
+			n++
+		}
+	}
+	return n
 }
 
 // refuse reports an attempt that cannot start as failed.

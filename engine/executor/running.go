@@ -46,7 +46,7 @@ func (e *Executor) Running() []RunningTask {
 	var list []RunningTask
 	for _, w := range e.mu.workers {
 		c := w.current
-		if c == nil {
+		if c == nil || w.coming.Load() {
 			continue
 		}
 		r := RunningTask{Task: c.launched, Worker: w.n, Latest: c.snapshot.Load()}
@@ -82,7 +82,7 @@ func (e *Executor) Reap(now int64) {
 	if timeout := int64(e.cfg.ReaperTimeout); timeout > 0 {
 		for _, w := range e.mu.workers {
 			c := w.current
-			if c == nil || c.lost {
+			if c == nil || c.lost || w.coming.Load() {
 				continue
 			}
 			if at := c.killedAt.Load(); at != 0 && now-at > timeout {

@@ -32,9 +32,18 @@ type worker struct {
 	bin     binary
 	labels  labels
 
-	start atomic.Int64 // stamp Start of the attempt that runs, or notBegun; the worker writes, Workers reads
+	cpu lastCPU
 
-	// Guarded by e.mu:
+	// Stamps Start and End of the current attempt, or notBegun; the worker
+	// writes, Workers reads. Both are notBegun when take gives it an attempt.
+	start, end atomic.Int64
+	// coming tells that the worker will look into the queue without being
+	// woken: its attempt has ended, or it has been woken. Whoever sets it does
+	// so before a launch that it is to keep from waking another.
+	coming atomic.Bool
+
+	// Guarded by e.mu. current stays set until the worker takes its next
+	// attempt; if coming is set as well, it has ended.
 	current  *Context
 	goid     string // of the present goroutine
 	began    int64
@@ -58,6 +67,8 @@ func newWorker(e *Executor, n int32) *worker {
 	now := e.cfg.Now()
 	w := &worker{e: e, n: n, wake: make(chan struct{}, 1), began: now, since: now}
 	w.start.Store(notBegun)
+	w.end.Store(notBegun)
+	w.coming.Store(true)
 	return w
 }
 
@@ -82,6 +93,7 @@ func (e *Executor) help(f func()) {
 // offered again.
 func (w *worker) loop(ended bool) {
 	runtime.LockOSThread()
+	w.cpu = lastCPU{lag: cpuLag()}
 	w.e.mu.Lock()
 	w.goid = Goroutine()
 	w.e.mu.Unlock()
@@ -102,9 +114,11 @@ func (w *worker) loop(ended bool) {
 // when the executor is closed and nothing is queued.
 func (w *worker) take() (launch, bool) {
 	e := w.e
+	c := &Context{e: e, Worker: w.n} // before the lock: it may have to help the collector
 	e.mu.Lock()
+	w.endedLocked()
 	for e.mu.queue.len() == 0 {
-		e.mu.coming--
+		w.coming.Store(false)
 		if e.mu.closed {
 			e.mu.live--
 			if e.mu.live == 0 {
@@ -121,32 +135,41 @@ func (w *worker) take() (launch, bool) {
 		<-w.wake
 		e.mu.Lock()
 		w.since, w.parked = e.cfg.Now(), false
+		w.cpu.known = false
 	}
 	l := e.mu.queue.pop(w.desc[:0])
-	e.mu.coming--
+	w.coming.Store(false)
 	w.desc = l.desc
-	w.current = newContext(e, w, l)
+	c.begin(l)
+	w.current = c
 	e.mu.Unlock()
 	return l, true
+}
+
+// endedLocked accounts for the attempt that has ended, if there is one. It is
+// done with the taking of the next one, so that the two take one lock.
+func (w *worker) endedLocked() {
+	if w.current == nil {
+		return
+	}
+	start, end := w.start.Load(), w.end.Load()
+	w.stepping += start - w.since
+	w.busy += end - start
+	w.since = end
+	w.start.Store(notBegun)
+	w.end.Store(notBegun)
+	if w.current.lost {
+		w.e.mu.lost--
+	}
+	w.current = nil
 }
 
 // deliver hands the terminal status to the driver, stepping it. From here on
 // the worker counts as coming back.
 func (w *worker) deliver() {
-	e := w.e
-	at := w.status.Stamps
-	e.mu.Lock()
-	w.stepping += at.Start - w.since
-	w.busy += at.End - at.Start
-	w.since = at.End
-	w.start.Store(notBegun)
-	if w.current.lost {
-		e.mu.lost--
-	}
-	w.current = nil
-	e.mu.coming++
-	e.mu.Unlock()
-	e.deps.Driver.StatusUpdate(w.msg)
+	w.end.Store(w.status.Stamps.End)
+	w.coming.Store(true)
+	w.e.deps.Driver.StatusUpdate(w.msg)
 	if cap(w.msg) > keepBuffer {
 		w.msg = nil
 	}
@@ -162,8 +185,13 @@ const keepBuffer = 256 << 10
 // timeLocked returns the worker's time up to now.
 func (w *worker) timeLocked(now int64) event.WorkerTime {
 	t := event.WorkerTime{At: now, Executor: w.e.cfg.ID, Worker: w.n, Busy: w.busy, Stepping: w.stepping, Since: w.began}
-	switch start := w.start.Load(); {
+	start := w.start.Load() // before end
+	end := w.end.Load()
+	switch {
 	case w.parked:
+	case start != notBegun && end != notBegun:
+		t.Stepping += start - w.since + max(0, now-end)
+		t.Busy += end - start
 	case start != notBegun:
 		t.Stepping += start - w.since
 		t.Busy += max(0, now-start)

@@ -175,7 +175,7 @@ func (c *Core) checkSets() error {
 		left, idle, running := 0, 0, 0
 		for pos := range ts.done {
 			copies := 0
-			for a := ts.running[pos]; a != nil; a = a.next {
+			for a := ts.running.at(int32(pos)); a != nil; a = a.next {
 				copies++
 				if a.set != ts || int(a.pos) != pos || c.attempts.get(a.info.Task) != a {
 					return fmt.Errorf("attempt %d is not where it belongs", a.info.Task)
@@ -191,8 +191,8 @@ func (c *Core) checkSets() error {
 					}
 				}
 			}
-			if !ts.draining && int(ts.fails[pos]) >= c.cfg.MaxFailures {
-				return fmt.Errorf("task %d of %v failed %d times and its set goes on", pos, ts.id, ts.fails[pos])
+			if !ts.draining && int(ts.fails[int32(pos)]) >= c.cfg.MaxFailures {
+				return fmt.Errorf("task %d of %v failed %d times and its set goes on", pos, ts.id, ts.fails[int32(pos)])
 			}
 		}
 		switch {
@@ -227,8 +227,8 @@ func (ts *taskSet) stacked(pos int32) bool {
 func (c *Core) checkSlots() error {
 	taken := map[*executor]int{}
 	for _, ts := range c.sets {
-		for _, a := range ts.running {
-			for ; a != nil; a = a.next {
+		for _, place := range ts.running.first {
+			for a := ts.running.all.get(place); a != nil; a = a.next {
 				if a.slot {
 					taken[c.executor(a.info.Executor)] += c.cfg.TaskCPUs
 				}

@@ -89,7 +89,7 @@ func (c *Core) partitionDone(ts *taskSet, index int32) {
 	if pos := ts.position(index); pos >= 0 && !ts.done[pos] {
 		ts.done[pos] = true
 		ts.left--
-		if ts.running[pos] == nil {
+		if ts.running.at(pos) == nil {
 			ts.idle--
 		}
 		if ts.left == 0 {

@@ -36,6 +36,7 @@ type Core struct {
 	root      *pool
 	sets      []*taskSet // in order of creation, while any attempt of them lives
 	attempts  attempts
+	memory    memory
 	free      []*attempt
 	// offers: slots are to be offered before this step ends, or if a task
 	// binary is being made, when it is, so that its stage is not passed over.
@@ -56,8 +57,6 @@ type Core struct {
 		kill   slab[Kill]
 		emit   slab[Emit]
 		give   slab[Deliver]
-		start  slab[event.TaskStart]
-		end    slab[event.TaskEnd]
 		timer  slab[SetTimer]
 	}
 }
@@ -95,8 +94,6 @@ func (c *Core) Handle(now int64, e Event) []Command {
 	c.slabs.kill.reset()
 	c.slabs.emit.reset()
 	c.slabs.give.reset()
-	c.slabs.start.reset()
-	c.slabs.end.reset()
 	c.slabs.timer.reset()
 
 	switch e := e.(type) {

@@ -198,13 +198,20 @@ func (d *Driver) AskKill(t id.Task, reason string) {
 // during the call only. The caller may find itself stepping the scheduler:
 // Backend's methods are called, on this goroutine, before it returns.
 func (d *Driver) StatusUpdate(msg []byte) {
-	e := d.box.status()
+	e := statusEvents.Get().(*statusEvent)
 	if err := e.decode(msg); err != nil {
 		// Nobody knows whose message it was, so some attempt would never end.
 		d.box.post(item{event: &AllCancelled{Reason: "a status message is damaged", Cause: err}})
 		return
 	}
-	d.box.post(item{event: e})
+	switch it := (item{event: e}); {
+	case e.Status.State == task.Running:
+		d.box.leave(it)
+	case e.Status.Worker >= 0:
+		d.box.bring(it)
+	default: // no worker brings it, so it may come from inside a step
+		d.box.post(it)
+	}
 }
 
 // CanCommit reports whether an attempt may commit the output of a partition:
@@ -314,7 +321,11 @@ func (d *Driver) step(it item) {
 		d.waiters[x.Job] = it.waiter
 	}
 	d.closed = d.closed || it.last
-	d.carryOut(d.core.Handle(d.deps.Now(), e))
+	var now int64 // of a RUNNING message, which decides nothing: the last event's
+	if s, ok := e.(*TaskStatus); !ok || s.Status.State != task.Running {
+		now = d.deps.Now()
+	}
+	d.carryOut(d.core.Handle(now, e))
 	for len(d.made) > 0 {
 		b := d.made[0]
 		d.made = d.made[1:]

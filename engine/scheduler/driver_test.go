@@ -552,7 +552,7 @@ func (b *instant) Launch(_ id.Executor, n id.Task, desc []byte) {
 	if err := b.decode.Decode(desc, &b.desc); err != nil {
 		panic(err)
 	}
-	b.status = task.Status{Task: n, Executor: id.Driver, State: task.Running}
+	b.status = task.Status{Task: n, Executor: id.Driver, State: task.Running, Worker: -1}
 	b.msg = task.AppendStatus(b.msg[:0], &b.status)
 	b.d.StatusUpdate(b.msg)
 	b.status.State, b.status.Route, b.status.Result, b.status.Size = task.Finished, task.RouteDirect, b.result, int64(len(b.result))

@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
@@ -9,19 +10,21 @@ import (
 
 // mailbox makes one decider at a time out of many goroutines: whoever brings
 // an event puts it in, and the one that finds nobody stepping steps through
-// all that is there, also what comes meanwhile, from inside a step too. No
-// goroutine waits for another, and events keep the order in which they came.
+// all that is there, also what comes meanwhile, from inside a step too. Events
+// keep the order in which they came, and no goroutine waits for another, but
+// for a worker that has nothing else to do (bring).
 type mailbox struct {
 	step func(item) // handles one event and carries out its commands
 
+	stepping atomic.Bool // changed under mu; read without by those who wait
+	batch    []item      // in hand; of whoever is stepping
+
 	mu struct { // a leaf: nothing is called while it is held
 		sync.Mutex
-		queue    ring[item]
-		stepping bool
-		closed   bool
-		jobs     id.Job
-		tokens   Token
-		free     []*statusEvent
+		queue  ring[item]
+		closed bool
+		jobs   id.Job
+		tokens Token
 	}
 }
 
@@ -37,25 +40,69 @@ type item struct {
 // post hands in an event, and steps if nobody does.
 func (m *mailbox) post(it item) {
 	m.mu.Lock()
-	if m.mu.stepping {
-		m.mu.queue.push(it)
+	m.postLocked(it)
+}
+
+// leave hands in an event that decides nothing, for the next step to take
+// with it. It is handled before whatever is handed in after it.
+func (m *mailbox) leave(it item) {
+	m.mu.Lock()
+	m.mu.queue.push(it)
+	m.mu.Unlock()
+}
+
+// patience is how often a worker looks whether it may step: 10 to 20 µs, what
+// parking it and waking it again would cost. A step takes about one.
+const patience = 10_000
+
+// bring is post for a worker whose attempt has ended. If somebody steps it
+// waits a moment, to step itself and take its next attempt along: leaving the
+// event to the other would have it find nothing to do and park, and the other
+// do the work of both while it sleeps. It must not be called from inside a
+// step.
+func (m *mailbox) bring(it item) {
+	for looks := 0; ; {
+		for looks < patience && m.stepping.Load() {
+			looks++
+		}
+		m.mu.Lock()
+		if looks >= patience || !m.stepping.Load() {
+			m.postLocked(it)
+			return
+		}
+		m.mu.Unlock()
+	}
+}
+
+// batchMax bounds what is taken out of the mailbox at once: an attempt's first
+// and last message, and those of a few others that came meanwhile.
+const batchMax = 16
+
+// postLocked puts an event in, releases the lock, and steps if nobody does.
+func (m *mailbox) postLocked(it item) {
+	m.mu.queue.push(it)
+	if m.stepping.Load() {
 		m.mu.Unlock()
 		return
 	}
-	m.mu.stepping = true
-	for {
+	m.stepping.Store(true)
+	for m.mu.queue.count > 0 {
+		for len(m.batch) < batchMax && m.mu.queue.count > 0 {
+			it, _ := m.mu.queue.pop()
+			m.batch = append(m.batch, it)
+		}
 		m.mu.Unlock()
-		m.step(it)
+		for i, it := range m.batch {
+			m.batch[i] = item{}
+			m.step(it)
+			if s, ok := it.event.(*statusEvent); ok {
+				statusEvents.Put(s)
+			}
+		}
+		m.batch = m.batch[:0]
 		m.mu.Lock()
-		if s, ok := it.event.(*statusEvent); ok {
-			m.mu.free = append(m.mu.free, s)
-		}
-		var more bool
-		if it, more = m.mu.queue.pop(); !more {
-			break
-		}
 	}
-	m.mu.stepping = false
+	m.stepping.Store(false)
 	m.mu.Unlock()
 }
 
@@ -96,17 +143,9 @@ type statusEvent struct {
 	kept arena
 }
 
-// status returns an event to fill and post.
-func (m *mailbox) status() *statusEvent {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n := len(m.mu.free); n > 0 {
-		s := m.mu.free[n-1]
-		m.mu.free = m.mu.free[:n-1]
-		return s
-	}
-	return new(statusEvent)
-}
+// statusEvents holds the status events that are not on their way. The pool
+// keeps them by processor, so a worker fills memory that is in its own cache.
+var statusEvents = sync.Pool{New: func() any { return new(statusEvent) }}
 
 // job numbers a new job.
 func (m *mailbox) job() id.Job {

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"sync"
 	"testing"
 
@@ -41,8 +42,8 @@ func TestDAG_036_MailboxKeepsOrderAndLosesNothing(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if total != 100*producers+1 || m.mu.stepping || m.mu.queue.count != 0 {
-			t.Errorf("%d producers: %d events, stepping %v, %d left", producers, total, m.mu.stepping, m.mu.queue.count)
+		if total != 100*producers+1 || m.stepping.Load() || m.mu.queue.count != 0 {
+			t.Errorf("%d producers: %d events, stepping %v, %d left", producers, total, m.stepping.Load(), m.mu.queue.count)
 		}
 	}
 }
@@ -93,5 +94,69 @@ func TestArenaSlicesDoNotOverlap(t *testing.T) {
 				t.Fatalf("slice %d holds %d", i, x)
 			}
 		}
+	}
+}
+
+// What is left is handled before what comes next, by whoever brings that.
+func TestMailboxLeavesForTheNextStep(t *testing.T) {
+	var m mailbox
+	var got []id.Task
+	m.step = func(it item) { got = append(got, it.event.(*FetchBegun).Task) }
+	m.leave(item{event: &FetchBegun{Task: 1}})
+	if len(got) != 0 {
+		t.Fatalf("%v stepped at once", got)
+	}
+	m.bring(item{event: &FetchBegun{Task: 2}})
+	if !slices.Equal(got, []id.Task{1, 2}) {
+		t.Fatalf("stepped %v", got)
+	}
+}
+
+// A worker that finds somebody stepping for long does not wait for the end.
+func TestMailboxBringsWithoutBlocking(t *testing.T) {
+	var m mailbox
+	inside, release := make(chan struct{}), make(chan struct{})
+	var got []id.Task
+	m.step = func(it item) {
+		n := it.event.(*FetchBegun).Task
+		if got = append(got, n); n == 1 {
+			close(inside)
+			<-release
+		}
+	}
+	var stepper sync.WaitGroup
+	stepper.Go(func() { m.post(item{event: &FetchBegun{Task: 1}}) })
+	<-inside
+	m.bring(item{event: &FetchBegun{Task: 2}}) // returns, or the test does not end
+	close(release)
+	stepper.Wait()
+	if !slices.Equal(got, []id.Task{1, 2}) || m.stepping.Load() {
+		t.Fatalf("stepped %v, stepping %v", got, m.stepping.Load())
+	}
+}
+
+// However many bring at once, one steps at a time and nothing is lost.
+func TestMailboxBringersTakeTurns(t *testing.T) {
+	var m mailbox
+	inside, total := 0, 0
+	m.step = func(item) {
+		if inside++; inside != 1 {
+			t.Error("two step at once")
+		}
+		total++
+		inside--
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 500 {
+				m.leave(item{event: &FetchBegun{}})
+				m.bring(item{event: &FetchBegun{}})
+			}
+		})
+	}
+	wg.Wait()
+	if total != 4000 || m.mu.queue.count != 0 {
+		t.Errorf("%d events, %d left", total, m.mu.queue.count)
 	}
 }

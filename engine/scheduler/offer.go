@@ -13,6 +13,7 @@ import (
 
 // executor is a group of worker slots.
 type executor struct {
+	n     int32 // its place among the core's
 	id    id.Executor
 	host  string
 	slots int
@@ -217,7 +218,7 @@ func (c *Core) launch(ts *taskSet, pos int32, x *executor, at task.Locality) boo
 	}
 	a.bytes[0] = int32(size)
 
-	e := c.slabs.start.next()
+	e := &a.startEvent
 	*e = event.TaskStart{Info: a.info, Kind: d.Kind, LaunchBytes: int32(size)}
 	c.emit(e)
 	l := c.slabs.launch.next()
@@ -230,7 +231,7 @@ func (c *Core) launch(ts *taskSet, pos int32, x *executor, at task.Locality) boo
 func (c *Core) abandon(a *attempt) {
 	ts, pos := a.set, a.pos
 	c.unlink(a)
-	if ts.running[pos] == nil {
+	if ts.running.at(pos) == nil {
 		ts.idle++
 	}
 	ts.pending.push(pos)

@@ -66,7 +66,7 @@ func (s *stack) push(pos int32) { *s = append(*s, pos) }
 
 // ready reports whether a position can be launched: not done, no copy runs.
 func (ts *taskSet) ready(pos int32) bool {
-	return !ts.done[pos] && ts.running[pos] == nil && (ts.pending.held == nil || !ts.pending.held[pos])
+	return !ts.done[pos] && ts.running.at(pos) == nil && (ts.pending.held == nil || !ts.pending.held[pos])
 }
 
 // trim drops what is not ready from the top of a stack and reports whether

@@ -140,7 +140,7 @@ func (c *Core) rollBack(m *stage) {
 func (c *Core) addExecutor(spec ExecutorSpec) *executor {
 	x := c.executor(spec.ID)
 	if x == nil {
-		x = &executor{id: spec.ID}
+		x = &executor{id: spec.ID, n: int32(len(c.executors))}
 		c.executors = append(c.executors, x)
 	}
 	x.host, x.slots, x.free = spec.Host, spec.Slots, spec.Slots

@@ -136,7 +136,7 @@ func (c *Core) killRequested(e *KillRequested) {
 
 // emitTaskEnd tells the end of an attempt, its accumulator updates merged.
 func (c *Core) emitTaskEnd(a *attempt, e ending, merge bool) {
-	end := c.slabs.end.next()
+	end := &a.endEvent
 	end.Info, end.Kind, end.Reason, end.Failure = a.info, a.set.template.Kind, e.kind, e.failure
 	end.Stamps, end.Worker, end.Route, end.StatusBytes = a.stamps, a.worker, a.route, a.bytes
 	end.Accums = nil

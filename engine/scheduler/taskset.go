@@ -29,12 +29,13 @@ type taskSet struct {
 	leaf     *poolNode
 	total    result.Total
 
-	// By position.
+	// By position, without pointers: a set of a million tasks would otherwise
+	// keep the collector busy.
 	done    []bool
-	doneOn  []*executor // map stage: where the output is; nil: elsewhere
-	running []*attempt  // chain of live attempts
-	fails   []int32
+	doneOn  []int32 // map stage: place of the executor that has the output; -1: elsewhere
+	running running
 	tries   []int32
+	fails   map[int32]int32 // by position; most never fail
 
 	left    int // positions not done
 	idle    int // positions not done and without a live attempt
@@ -55,6 +56,7 @@ type taskSet struct {
 // attempt is one try at a task, from its launch until the driver has handled
 // its end.
 type attempt struct {
+	place     int32 // among the core's attempts, for good
 	info      event.TaskInfo
 	set       *taskSet
 	pos       int32
@@ -72,6 +74,21 @@ type attempt struct {
 	route  task.Route
 	size   int64 // encoded result
 	value  int64 // counted towards the results' total
+
+	// What the attempt's start and end emit. It is here, and not with the
+	// commands, because the worker that ends an attempt launches its next one,
+	// which gets the same memory: it stays in that processor's cache.
+	startEvent event.TaskStart
+	endEvent   event.TaskEnd
+}
+
+// clear makes the attempt ready for another launch. Its events stay, since
+// commands refer to them.
+func (a *attempt) clear() {
+	a.info = event.TaskInfo{}
+	a.set, a.pos, a.partition, a.next = nil, 0, 0, nil
+	a.slot, a.started, a.loser, a.fetch = false, false, false, false
+	a.bytes, a.stamps, a.worker, a.route, a.size, a.value = [3]int32{}, task.Stamps{}, 0, 0, 0, 0
 }
 
 func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
@@ -82,11 +99,11 @@ func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
 	ts := &taskSet{
 		id: m.attempt, stage: s, job: m.job, indices: m.indices, barrier: s.barrier,
 		epoch: c.outputs.epoch, binary: binary, since: c.now,
-		done: make([]bool, n), running: make([]*attempt, n), fails: make([]int32, n), tries: make([]int32, n),
+		done: make([]bool, n), running: running{all: &c.memory, first: make([]int32, n)}, tries: make([]int32, n),
 		left: n, idle: n,
 	}
 	if s.dep != nil {
-		ts.doneOn = make([]*executor, n)
+		ts.doneOn = slices.Repeat([]int32{-1}, n)
 	} else {
 		ts.total = result.NewTotal(c.cfg.MaxResult)
 	}
@@ -140,8 +157,8 @@ func (c *Core) closeSet(ts *taskSet) {
 func (c *Core) killStage(s *stage, interrupt bool, reason string) {
 	for _, ts := range slices.Clone(s.sets) {
 		if ts.live > 0 {
-			for _, a := range ts.running {
-				for ; a != nil; a = a.next {
+			for _, place := range ts.running.first {
+				for a := c.memory.get(place); a != nil; a = a.next {
 					c.kill(a.info.Task, interrupt, reason)
 				}
 			}
@@ -163,7 +180,7 @@ func (c *Core) newAttempt(ts *taskSet, pos int32, x *executor, at task.Locality)
 		a = c.free[n-1]
 		c.free = c.free[:n-1]
 	} else {
-		a = new(attempt)
+		a = c.memory.more()
 	}
 	index := ts.indices[pos]
 	a.set, a.pos, a.partition, a.slot = ts, pos, ts.stage.partition(index), true
@@ -171,10 +188,10 @@ func (c *Core) newAttempt(ts *taskSet, pos int32, x *executor, at task.Locality)
 	a.info.Partition, a.info.Executor, a.info.Host = a.partition, x.id, x.host
 	a.info.Locality, a.info.Launch = at, c.now
 	ts.tries[pos]++
-	if ts.running[pos] == nil {
+	if a.next = ts.running.at(pos); a.next == nil {
 		ts.idle--
 	}
-	a.next, ts.running[pos] = ts.running[pos], a
+	ts.running.first[pos] = a.place
 	ts.live++
 	ts.leaf.count(1)
 	x.free -= c.cfg.TaskCPUs
@@ -187,16 +204,9 @@ func (c *Core) unlink(a *attempt) {
 	if a.fetch {
 		c.lessUntaken(ts.job, func(j *job) { j.fetching -= a.value })
 	}
-	for p := &ts.running[a.pos]; ; p = &(*p).next {
-		if *p == nil {
-			invariant.Violated("attempt %d is not in its task set", a.info.Task)
-		}
-		if *p == a {
-			*p = a.next
-			break
-		}
+	if !ts.running.remove(a) {
+		invariant.Violated("attempt %d is not in its task set", a.info.Task)
 	}
-	a.next = nil
 	ts.live--
 	ts.leaf.count(-1)
 	c.releaseSlot(a)
@@ -218,7 +228,7 @@ func (c *Core) releaseSlot(a *attempt) {
 // retire lets the attempt's memory be used again.
 func (c *Core) retire(a *attempt) {
 	ts := a.set
-	*a = attempt{}
+	a.clear()
 	c.free = append(c.free, a)
 	c.closeSet(ts)
 }
@@ -231,18 +241,18 @@ func (c *Core) attemptDone(a *attempt, r *task.Result, status *task.MapStatus) {
 		return
 	}
 	c.unlink(a)
-	for o := ts.running[a.pos]; o != nil; o = o.next {
+	for o := ts.running.at(a.pos); o != nil; o = o.next {
 		if !o.loser {
 			o.loser = true
 			c.kill(o.info.Task, true, "another attempt succeeded")
 		}
 	}
-	ts.fails[a.pos] = 0
+	delete(ts.fails, a.pos)
 	if !ts.done[a.pos] {
 		ts.done[a.pos] = true
 		ts.left--
 		if ts.doneOn != nil {
-			ts.doneOn[a.pos] = c.executor(a.info.Executor)
+			ts.doneOn[a.pos] = c.executor(a.info.Executor).n
 		}
 	}
 	c.attemptEnded(a, ending{kind: task.Success, result: r, status: status})
@@ -286,7 +296,7 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 	default:
 		a.info.Failed = true
 	}
-	if !ts.done[pos] && ts.running[pos] == nil {
+	if !ts.done[pos] && ts.running.at(pos) == nil {
 		ts.idle++
 	}
 	if ts.barrier {
@@ -296,6 +306,9 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 	c.attemptEnded(a, ending{kind: f.Kind, failure: f})
 	if !ts.draining && !ts.done[pos] {
 		if counts {
+			if ts.fails == nil {
+				ts.fails = map[int32]int32{}
+			}
 			ts.fails[pos]++
 		}
 		err := &TaskError{TaskAttempt: attempt, Job: ts.job.id, Partition: partition, Failures: int(ts.fails[pos]), Failure: f}
@@ -305,7 +318,7 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 		case counts && err.Failures >= c.cfg.MaxFailures:
 			c.abortSet(ts, fmt.Sprintf("task %d in stage %v failed %d times (%s), most recently: %v",
 				attempt.Index, ts.id, err.Failures, keyMaxFailures, f), err)
-		case ts.running[pos] == nil:
+		case ts.running.at(pos) == nil:
 			ts.pending.push(pos)
 			c.offers = true
 		}
@@ -318,21 +331,21 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 func (c *Core) setLostExecutor(ts *taskSet, x *executor, reason string, causedByApp bool) {
 	if ts.doneOn != nil && !ts.draining {
 		for pos, on := range ts.doneOn {
-			if on != x || !ts.done[pos] {
+			if on != x.n || !ts.done[pos] {
 				continue
 			}
-			ts.done[pos], ts.doneOn[pos] = false, nil
+			ts.done[pos], ts.doneOn[pos] = false, -1
 			ts.left++
 			ts.stage.pending.add(ts.indices[pos])
-			if ts.running[pos] == nil {
+			if ts.running.at(int32(pos)) == nil {
 				ts.idle++
 				ts.pending.push(int32(pos))
 			}
 		}
 	}
 	var gone []*attempt
-	for _, a := range ts.running {
-		for ; a != nil; a = a.next {
+	for _, place := range ts.running.first {
+		for a := c.memory.get(place); a != nil; a = a.next {
 			if a.info.Executor == x.id {
 				gone = append(gone, a)
 			}
@@ -343,6 +356,53 @@ func (c *Core) setLostExecutor(ts *taskSet, x *executor, reason string, causedBy
 		c.attemptFailed(a, &task.Failure{Kind: task.ExecutorLostFailure, CausedByApp: causedByApp && a.started,
 			Message: fmt.Sprintf("executor %s is lost: %s", x.id, reason)})
 	}
+}
+
+// memory holds all attempts that live or whose room waits for another, each
+// at a place of its own, from 1.
+type memory []*attempt
+
+func (m *memory) more() *attempt {
+	a := &attempt{place: int32(len(*m) + 1)}
+	*m = append(*m, a)
+	return a
+}
+
+// get returns the attempt at a place; nil at 0.
+func (m *memory) get(place int32) *attempt {
+	if place == 0 {
+		return nil
+	}
+	return (*m)[place-1]
+}
+
+// running are the live attempts of a task set: by position, the place of the
+// latest one, from which the others are chained; 0: none lives.
+type running struct {
+	all   *memory
+	first []int32
+}
+
+func (r *running) at(pos int32) *attempt { return r.all.get(r.first[pos]) }
+
+// remove takes an attempt out of its chain; false: it is in none.
+func (r *running) remove(a *attempt) bool {
+	if o := r.at(a.pos); o == a {
+		r.first[a.pos] = 0
+		if a.next != nil {
+			r.first[a.pos] = a.next.place
+		}
+	} else {
+		for o != nil && o.next != a {
+			o = o.next
+		}
+		if o == nil {
+			return false
+		}
+		o.next = a.next
+	}
+	a.next = nil
+	return true
 }
 
 // attempts finds an attempt by its id. Ids count up, and most attempts end

@@ -55,6 +55,7 @@ type Store struct {
 	scratch                                 *memory.Holder
 
 	callers atomic.Int64 // owners of locks that are no attempts, counted down
+	holders atomic.Int64 // length of mu.locks; changed under mu, read without
 
 	mu struct {
 		sync.Mutex
@@ -354,6 +355,9 @@ func (s *Store) Blocks() []Info {
 // ReleaseTask releases what the attempt still has locked: its readers are
 // closed, its writers aborted. It returns how many there were.
 func (s *Store) ReleaseTask(t id.Task) (leakedPins int) {
+	if s.holders.Load() == 0 {
+		return 0
+	}
 	s.mu.Lock()
 	var held []unlocker
 	for u := range s.mu.locks[taskOwner(t)] {

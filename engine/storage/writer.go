@@ -58,6 +58,7 @@ func (s *Store) hold(o owner, u unlocker) {
 		s.mu.locks[o] = map[unlocker]struct{}{}
 	}
 	s.mu.locks[o][u] = struct{}{}
+	s.holders.Store(int64(len(s.mu.locks)))
 }
 
 // letGo is the opposite of hold; it reports false if somebody else was first.
@@ -70,6 +71,7 @@ func (s *Store) letGo(o owner, u unlocker) bool {
 	delete(s.mu.locks[o], u)
 	if len(s.mu.locks[o]) == 0 {
 		delete(s.mu.locks, o)
+		s.holders.Store(int64(len(s.mu.locks)))
 	}
 	return true
 }

@@ -127,7 +127,7 @@ type Status struct {
 	Task     id.Task
 	Executor id.Executor
 	State    State
-	Worker   int32 // slot that ran the attempt, from 0
+	Worker   int32 // slot that ran the attempt, from 0; -1: no worker brings this message
 	Stamps   Stamps
 	Route    Route
 	Size     int64  // encoded Result bytes, for every route
