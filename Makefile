@@ -37,7 +37,7 @@ lint: ## gofmt, vet, staticcheck, import directions and banned calls
 	go test ./engine/internal/archtest
 
 conformance: ## what became of each behaviour of engine/docs/conformance.md
-	@go test -json ./engine/... | go run ./bench/conformance
+	@go test -json ./engine/... ./bench/report/... | go run ./bench/conformance
 
 fuzz: ## every fuzz target for a while (FUZZTIME=20s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | while read -r file target; do \

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,6 +74,19 @@ func TestBroadcastUnderPressure(t *testing.T) {
 	}).Count(t.Context())
 	check(t, err, n, 4)
 	check(t, b.Destroy(), r.held("broadcast"), 0)
+}
+
+// A handle of data is not data: it has no binary form.
+func TestBCT_003_DatasetAsValue(t *testing.T) {
+	r := start(t, engine.Config{})
+	d := engine.Range(r.Session, 10, 2)
+	defer func() {
+		if p := fmt.Sprint(recover()); !strings.Contains(p, "NewBroadcast") || !strings.Contains(p, "Dataset") {
+			t.Errorf("panic %q, which does not name the call and the type", p)
+		}
+	}()
+	_, err := engine.NewBroadcast(r.Session, d)
+	t.Errorf("a dataset was broadcast: %v", err)
 }
 
 func TestBCT_004_NeverReadNeverDecoded(t *testing.T) {

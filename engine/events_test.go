@@ -3,12 +3,14 @@ package engine_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -160,6 +162,42 @@ func TestEventFileHoldsWhatHappened(t *testing.T) {
 	if err := event.WriteSpark(io.Discard, event.Read(bytes.NewReader(out.Bytes())), event.SparkOptions{}); err != nil {
 		t.Error(err)
 	}
+}
+
+// The log that a session writes as it goes: a version line first, then what
+// happened, in order; its mark is gone when the session has ended.
+func TestEVT_002_SparkLogOfASession(t *testing.T) {
+	dir := t.TempDir()
+	l, err := event.NewSparkLog(dir, event.SparkOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, engine.Config{Cores: 1, Events: []event.Sink{l}})
+	n, err := engine.Range(r.Session, 10, 2).Count(t.Context())
+	check(t, err, n, 10)
+	if _, err := os.Stat(l.Path() + ".inprogress"); err != nil {
+		t.Errorf("while it is written: %v", err)
+	}
+	r.finish()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(l.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for line := range strings.Lines(string(text)) {
+		var e struct{ Event string }
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if k := strings.TrimPrefix(e.Event, "SparkListener"); k != "StageExecutorMetrics" {
+			kinds = append(kinds, k)
+		}
+	}
+	check(t, nil, kinds, []string{"LogStart", "ResourceProfileAdded", "ExecutorAdded", "BlockManagerAdded", "EnvironmentUpdate", "ApplicationStart",
+		"JobStart", "StageSubmitted", "TaskStart", "TaskEnd", "TaskStart", "TaskEnd", "StageCompleted", "JobEnd", "ApplicationEnd"})
 }
 
 type buffer struct{ bytes.Buffer }

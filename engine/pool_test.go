@@ -157,7 +157,10 @@ func TestReaperTakesTheSlot(t *testing.T) {
 }
 
 // A session whose opening fails, at any step, leaves nothing.
-func TestFailedOpenLeavesNothing(t *testing.T) {
+//
+// NOT APPLICABLE: CTX-002 as to one engine at a time, because a session owns
+// nothing of its process: several live side by side (TestTwoSessions).
+func TestCTX_002_FailedOpenLeavesNothing(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	dir := t.TempDir()
 	file := dir + "/file"
@@ -182,7 +185,7 @@ func TestFailedOpenLeavesNothing(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	check(t, err, len(entries), 1)
 	goleak.VerifyNone(t, before)
-	r := start(t, engine.Config{}) // CTX-002: after a failed construction a new one works
+	r := start(t, engine.Config{})
 	n, err := engine.Range(r.Session, 10, 2).Count(t.Context())
 	check(t, err, n, 10)
 }

@@ -55,7 +55,7 @@ func TestTSM_001_RetriesUpToMaxFailures(t *testing.T) {
 			check(t, nil, r.rec.ended(task.ExceptionFailure), c.limit-1)
 
 			_, err = failing(r.Session, 3, c.limit, boom).Collect(t.Context())
-			wantError(t, err, fmt.Sprintf("boom %d", c.limit-1)) // EXE-013: the last attempt's cause
+			wantError(t, err, fmt.Sprintf("boom %d", c.limit-1))
 			var te *engine.TaskError
 			if !errors.As(err, &te) {
 				t.Fatalf("no TaskError: %v", err)
@@ -64,6 +64,23 @@ func TestTSM_001_RetriesUpToMaxFailures(t *testing.T) {
 			n, err := engine.Range(r.Session, 10, 2).Count(t.Context()) // the session goes on
 			check(t, err, n, 10)
 		})
+	}
+}
+
+// What is told of a task that failed for several reasons is the last one's
+// whole chain.
+func TestEXE_013_TheLastCauseIsTold(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("task.maxFailures", "2")})
+	_, err := failing(r.Session, 3, 2, func(t *engine.Task) error {
+		return fmt.Errorf("outer %d: %w", t.Number, fmt.Errorf("inner %d", t.Number))
+	}).Collect(t.Context())
+	wantError(t, err, "outer 1: inner 1")
+	if strings.Contains(err.Error(), "inner 0") {
+		t.Errorf("the error tells of the first attempt: %v", err)
+	}
+	var te *engine.TaskError
+	if !errors.As(err, &te) || te.Number != 1 {
+		t.Errorf("it is not the second attempt's: %v", err)
 	}
 }
 

@@ -4,7 +4,7 @@
 // fails if any behaviour has no test that ran and passed and no reason why
 // it does not apply.
 //
-//	go test -json ./engine/... | go run ./bench/conformance
+//	go test -json ./engine/... ./bench/report/... | go run ./bench/conformance
 package main
 
 import (

@@ -319,9 +319,9 @@ func stageOf(tasks int32, stage id.Stage, attempt int32) event.StageInfo {
 	return event.StageInfo{StageAttempt: id.StageAttempt{Stage: stage, Attempt: attempt}, NumTasks: tasks, Submitted: 1}
 }
 
-// EVT-001: a stage of 4 tasks with 1 failure, 1 kill, 1 denied commit and 4
-// final successes. EVT-005: the last two ends come after the job's.
-func TestCounters(t *testing.T) {
+// A stage of 4 tasks with 1 failure, 1 kill, 1 denied commit and 4 final
+// successes; the last two ends come after the job's.
+func TestEVT_001_EVT_005_Counters(t *testing.T) {
 	events := []event.Event{&event.ApplicationStart{}, &event.JobStart{Stages: []event.StageInfo{stageOf(4, 0, 0)}}, &event.StageSubmitted{Stage: stageOf(4, 0, 0)}}
 	for i, r := range []task.ReasonKind{task.ExceptionFailure, task.TaskCommitDenied, task.Success, task.Success, task.Success} {
 		events = append(events, attempt(id.Task(i), 0, int32(i%4), r)...)
@@ -341,9 +341,9 @@ func TestCounters(t *testing.T) {
 	}
 }
 
-// EVT-004: a failed attempt of a stage and then a good one; a later job skips
+// A failed attempt of a stage and then a good one; a later job skips
 // the stage.
-func TestStageCounters(t *testing.T) {
+func TestEVT_004_StageCounters(t *testing.T) {
 	failed := stageOf(2, 1, 0)
 	failed.Failure = "fetch failed"
 	m := load(t, EventSource([]event.Event{&event.ApplicationStart{},
@@ -371,8 +371,8 @@ func TestStageCounters(t *testing.T) {
 	}
 }
 
-// EVT-006: a failed job of 16 tasks with 15 done.
-func TestFailedJob(t *testing.T) {
+// A failed job of 16 tasks with 15 done.
+func TestEVT_006_FailedJob(t *testing.T) {
 	events := []event.Event{&event.ApplicationStart{}, &event.JobStart{Stages: []event.StageInfo{stageOf(16, 0, 0)}}, &event.StageSubmitted{Stage: stageOf(16, 0, 0)}}
 	for i := range id.Task(16) {
 		reason := task.Success

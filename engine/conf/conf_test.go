@@ -247,8 +247,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// CTX-001
-func TestParseMaster(t *testing.T) {
+func TestCTX_001_ParseMaster(t *testing.T) {
 	for _, c := range []struct {
 		text            string
 		cores, failures int
@@ -277,8 +276,7 @@ func TestParseMaster(t *testing.T) {
 	}
 }
 
-// POOL-005
-func TestReadPools(t *testing.T) {
+func TestPOOL_005_BadFieldsFallBack(t *testing.T) {
 	pools, warnings, err := ReadPools(strings.NewReader(`<?xml version="1.0"?>
 <allocations>
   <pool name=" a "><minShare> 2 </minShare><weight>3</weight><schedulingMode> fair </schedulingMode></pool>

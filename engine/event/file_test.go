@@ -79,8 +79,8 @@ func sameEvents(t *testing.T, got, want []Event) {
 	}
 }
 
-// EVT-003: events read equal those written, for every field of every type.
-func TestRoundTrip(t *testing.T) {
+// Events read equal those written, for every field of every type.
+func TestEVT_003_RoundTrip(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		events := everyType()
@@ -196,9 +196,9 @@ func raw(events ...[]byte) []byte {
 	return append(data, block...)
 }
 
-// EVT-003: kinds of event and fields from later versions are skipped; fields
+// Kinds of event and fields from later versions are skipped; fields
 // that an older version did not write read as zero.
-func TestOtherVersionsOfEvents(t *testing.T) {
+func TestEVT_003_OtherVersionsOfEvents(t *testing.T) {
 	got, err := decoded(raw(
 		[]byte{200, 1, 2, 3},                     // a kind from the future
 		[]byte{kindJobEnd, 20, 6, 0, 77, 78, 79}, // with fields from the future

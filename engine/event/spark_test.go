@@ -78,9 +78,9 @@ func TestSparkFields(t *testing.T) {
 	}
 }
 
-// EVT-002: the whole log of a small session, line by line, and of one whose
+// The whole log of a small session, line by line, and of one whose
 // attempts end in every way. Both have been opened in the History Server.
-func TestSparkGolden(t *testing.T) {
+func TestEVT_002_SparkGolden(t *testing.T) {
 	for name, events := range map[string][]Event{"session": session(), "reasons": everyReason()} {
 		got := sparkText(t, events, SparkOptions{BlockUpdates: true})
 		path := filepath.Join("testdata", name+".spark.jsonl")
@@ -160,9 +160,9 @@ func TestSparkValues(t *testing.T) {
 	}
 }
 
-// EVT-007: stages that overlap each get their own peak, just before their
+// Stages that overlap each get their own peak, just before their
 // end, and samples are not logged.
-func TestSparkPeaks(t *testing.T) {
+func TestEVT_007_SparkPeaks(t *testing.T) {
 	a := StageInfo{StageAttempt: id.StageAttempt{Stage: 1}, Submitted: 1}
 	b := StageInfo{StageAttempt: id.StageAttempt{Stage: 2}, Submitted: 1}
 	sample := func(rss int64) Event { return &MemorySample{RSS: rss} }
@@ -217,7 +217,7 @@ func TestSparkScopes(t *testing.T) {
 }
 
 // The live log equals the exported one and loses its mark at the end.
-func TestSparkLog(t *testing.T) {
+func TestEVT_002_SparkLog(t *testing.T) {
 	dir := t.TempDir()
 	l, err := NewSparkLog(dir, SparkOptions{BlockUpdates: true})
 	if err != nil {

@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -191,8 +192,7 @@ type tardyFS struct {
 
 func (s tardyFS) Open(name string) (fsys.File, error) { s.delay("file"); return s.FS.Open(name) }
 
-// EXE-010
-func TestDamagedDescriptionFailsItsAttempt(t *testing.T) {
+func TestEXE_010_DamagedDescriptionFailsItsAttempt(t *testing.T) {
 	h := start(t, 1)
 	d := h.describe(ok)
 	msg := task.AppendDescription(nil, d)
@@ -210,8 +210,7 @@ func TestDamagedDescriptionFailsItsAttempt(t *testing.T) {
 	h.expectOK()
 }
 
-// EXE-010
-func TestDecodeFailureFailsItsAttempt(t *testing.T) {
+func TestEXE_010_DecodeFailureFailsItsAttempt(t *testing.T) {
 	cause := errors.New("binary is strange")
 	h := start(t, 1, func(h *harness, _ *executor.Config, _ *executor.Deps) {
 		h.decode = func(c *executor.Context, _ []byte) error {
@@ -381,8 +380,26 @@ type sum int64
 
 func (s *sum) AppendValue(dst []byte) []byte { return fmt.Append(dst, int64(*s)) }
 
-// ACC-006 and the executor's half of ACC-001
-func TestOnlyTouchedAccumulatorsTravel(t *testing.T) {
+// Of the metrics, too, only what an attempt touched travels, and the size of
+// its result always.
+func TestACC_006_OnlyTouchedMetricsTravel(t *testing.T) {
+	h := start(t, 1, fakeTime)
+	o := h.run(func(c *executor.Context) (executor.Encode, error) {
+		c.Metrics[task.InputRecordsRead] = 5
+		return value([]byte("x")), nil
+	})
+	var want task.Metrics
+	want[task.InputRecordsRead] = 5
+	if o.result.Metrics != want || o.Size <= 0 {
+		t.Errorf("metrics %v, size %d", o.result.Metrics, o.Size)
+	}
+	alone, none := task.AppendMetrics(nil, &want), task.AppendMetrics(nil, new(task.Metrics))
+	if len(none) != 1 || len(alone) > len(none)+binary.MaxVarintLen64 {
+		t.Errorf("%d bytes for no metric, %d for one", len(none), len(alone))
+	}
+}
+
+func TestACC_001_ACC_006_OnlyTouchedAccumulatorsTravel(t *testing.T) {
 	h := start(t, 1)
 	body := func(err error) executor.Body {
 		return func(c *executor.Context) (executor.Encode, error) {

@@ -219,10 +219,10 @@ func TestKillBeforeLaunch(t *testing.T) {
 	}
 }
 
-// EXE-017
-func TestPeakMemoryTravelsWithAFailure(t *testing.T) {
+// The peak travels however the attempt ends.
+func TestEXE_017_PeakMemoryTravels(t *testing.T) {
 	h := start(t, 1)
-	for _, err := range []error{errors.New("no"), &executor.KilledError{Reason: "no"}} {
+	for _, err := range []error{nil, errors.New("no"), &executor.KilledError{Reason: "no"}} {
 		o := h.run(func(c *executor.Context) (executor.Encode, error) {
 			m := c.Memory().Consumer("rows", nil)
 			defer m.Close()
@@ -231,7 +231,11 @@ func TestPeakMemoryTravelsWithAFailure(t *testing.T) {
 			}
 			return nil, err
 		})
-		if peak := o.failure.Metrics[task.PeakExecutionMemory]; peak != 64<<10 {
+		metrics := o.result.Metrics
+		if err != nil {
+			metrics = o.failure.Metrics
+		}
+		if peak := metrics[task.PeakExecutionMemory]; peak != 64<<10 {
 			t.Errorf("%v: peak %d", o.State, peak)
 		}
 	}
@@ -259,8 +263,8 @@ func TestContextEndsWithItsAttempt(t *testing.T) {
 	h.expectOK()
 }
 
-// EXE-002: a lost goroutine is our fatal condition.
-func TestFatalBeatsAFetchFailureButNotAKill(t *testing.T) {
+// A lost goroutine is our fatal condition: it is handled once, by a new worker.
+func TestEXE_002_FatalBeatsAFetchFailureButNotAKill(t *testing.T) {
 	h := start(t, 2)
 	o := h.run(func(c *executor.Context) (executor.Encode, error) {
 		c.SetFetchFailed(errFetch)
@@ -278,6 +282,9 @@ func TestFatalBeatsAFetchFailureButNotAKill(t *testing.T) {
 	})
 	if o.State != task.Killed || o.failure.Message != "not needed" {
 		t.Errorf("fatal after a kill: %v %+v", o.State, o.failure)
+	}
+	if n := len(h.threads(2)); n != 2 {
+		t.Errorf("%d workers afterwards, want 2", n)
 	}
 }
 

@@ -51,8 +51,7 @@ func TestCompletionListenersRunInReverse(t *testing.T) {
 	}
 }
 
-// EXE-006
-func TestFailureListenersComeFirst(t *testing.T) {
+func TestEXE_006_FailureListenersComeFirst(t *testing.T) {
 	h := start(t, 1)
 	var r trail
 	var late *executor.Context

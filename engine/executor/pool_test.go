@@ -350,8 +350,11 @@ func TestRunningTableAndProgress(t *testing.T) {
 	h.wait(tid)
 }
 
-// CAN-010: what ignores its kill costs its slot, and the process lives on.
-func TestReaper(t *testing.T) {
+// What ignores its kill costs its slot, and the process lives on.
+//
+// NOT APPLICABLE: CAN-010 as to exit code 57, because executors share the
+// process of the driver, which Spark does not end either.
+func TestCAN_010_Reaper(t *testing.T) {
 	var log bytes.Buffer
 	h := start(t, 2, fakeTime, func(h *harness, c *executor.Config, d *executor.Deps) {
 		c.ReaperTimeout = 5 * time.Second
@@ -401,10 +404,26 @@ func TestReaper(t *testing.T) {
 	}
 }
 
+func TestCAN_010_NoReaperWithoutATimeout(t *testing.T) {
+	h := start(t, 1, fakeTime, func(_ *harness, c *executor.Config, _ *executor.Deps) { c.ReaperTimeout = 0 })
+	begun, release := make(chan struct{}), make(chan struct{})
+	n := h.launch(func(*executor.Context) (executor.Encode, error) { close(begun); ignoreKill(release); return nil, nil })
+	<-begun
+	h.Kill(n, false, "enough")
+	h.clock.advance(1000 * time.Hour)
+	h.Reap(h.clock.now.Load())
+	close(release)
+	h.wait(n)
+	h.driver.mu.Lock()
+	defer h.driver.mu.Unlock()
+	if len(h.driver.lost) != 0 {
+		t.Errorf("slots left: %v", h.driver.lost)
+	}
+}
+
 func ignoreKill(release chan struct{}) { <-release }
 
-// EXE-011
-func TestLaunchOnAClosedExecutorFails(t *testing.T) {
+func TestEXE_011_LaunchOnAClosedExecutorFails(t *testing.T) {
 	h := start(t, 1)
 	if err := h.Close(time.Minute); err != nil {
 		t.Fatal(err)

@@ -340,7 +340,7 @@ func TestTSM_013_StrandedTasksRunAfterTwoWaits(t *testing.T) {
 	h.succeeded(0, 2)
 }
 
-func TestTSM_014_015_LevelsFollowExecutors(t *testing.T) {
+func TestTSM_014_TSM_015_LevelsFollowExecutors(t *testing.T) {
 	h := newHarness(t, waits(Config{Executors: []ExecutorSpec{{ID: "x", Host: "hx", Slots: 0}}}))
 	h.submit(0, prefer(h, "", "", "a@ha", "b@hb"))
 	ts := h.core.sets[0]
@@ -993,7 +993,7 @@ func status(x id.Executor, n id.Task, sizes ...int64) *task.MapStatus {
 	return task.NewMapStatus(task.Location{Host: "host-" + string(x), Executor: x}, n, sizes)
 }
 
-func TestMOT_001_002_Epochs(t *testing.T) {
+func TestMOT_001_MOT_002_Epochs(t *testing.T) {
 	var o outputs
 	o.init()
 	o.register(1, 2)
@@ -1052,7 +1052,7 @@ func TestMOT_005_ReducePreference(t *testing.T) {
 	}
 }
 
-func TestMOT_006_007_Removal(t *testing.T) {
+func TestMOT_006_MOT_007_Removal(t *testing.T) {
 	var o outputs
 	o.init()
 	for s := range id.Shuffle(100) {

@@ -297,6 +297,10 @@ func (m *Manager) fileSizes(n outputID, reducers int) []int64 {
 			return nil
 		}
 		defer data.Close()
+		var b [1]byte
+		if _, err := data.ReadAt(b[:], last-1); err != nil { // cut since it was written
+			return nil
+		}
 	}
 	return sizes
 }

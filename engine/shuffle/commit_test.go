@@ -72,8 +72,8 @@ func TestFilesAreDataIndexAndChecksums(t *testing.T) {
 	}
 }
 
-// SHUF-001 and the order of commits.
-func TestFirstCommitWins(t *testing.T) {
+// The first commit stays, unless its files are damaged.
+func TestSHUF_001_FirstCommitWins(t *testing.T) {
 	for _, place := range []Storage{Auto, Disk} {
 		r := newRig(t, 8*units.MiB, Config{Storage: place})
 		c, to := mustCodec[int64](t), Target{Shuffle: 1, Map: 5, Reducers: 2}
@@ -89,7 +89,7 @@ func TestFirstCommitWins(t *testing.T) {
 			t.Errorf("the second attempt did not take over the sizes of the first")
 		}
 		rows, err := read(r, Source{Shuffle: 1, Statuses: []*task.MapStatus{second}, From: 0, To: 2}, c, same)
-		if err != nil || len(rows) != 1000 { // SHUF-005: one attempt's rows, never a mix
+		if err != nil || len(rows) != 1000 {
 			t.Errorf("storage %d: %d rows, %v", place, len(rows), err)
 		}
 		if place != Disk {
@@ -97,17 +97,132 @@ func TestFirstCommitWins(t *testing.T) {
 		}
 		// A data file that its index denies makes room for the new one.
 		data := r.disk.Path(string(block.ShuffleData(1, 5)))
-		if err := os.Remove(data); err != nil {
-			t.Fatal(err)
+		for i, harm := range []func() error{
+			func() error { return os.Remove(data) },
+			func() error { return os.Truncate(data, 30) },
+		} {
+			if err := harm(); err != nil {
+				t.Fatal(err)
+			}
+			next, err := write(r, to, c, byValue(2), count(10+i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, err = read(r, Source{Shuffle: 1, Statuses: []*task.MapStatus{next}, From: 0, To: 2}, c, same)
+			if err != nil || len(rows) != 10+i {
+				t.Errorf("after damage %d to the data file: %d rows, %v", i, len(rows), err)
+			}
 		}
-		third, err := write(r, to, c, byValue(2), count(10))
+	}
+}
+
+// Two attempts of one map write different rows at the same time: whichever
+// commits first, its rows and no others are read.
+func TestSHUF_005_OneAttemptsRowsNeverAMix(t *testing.T) {
+	for _, place := range []Storage{Auto, Disk} {
+		for _, first := range []int{0, 1} {
+			r := newRig(t, 8*units.MiB, Config{Storage: place})
+			c := mustCodec[int64](t)
+			var statuses [2]*task.MapStatus
+			err := r.attempt(1, func(a spill.Env) error {
+				return r.attempt(2, func(b spill.Env) error {
+					var writers [2]*Writer[int64]
+					for i, env := range []spill.Env{a, b} {
+						w, err := NewWriter(r.m, env, Target{Shuffle: 1, Map: 5, Reducers: 2}, byValue(2), c)
+						if err != nil {
+							return err
+						}
+						defer w.Close()
+						writers[i] = w
+					}
+					for n := range int64(1000) {
+						for i, w := range writers {
+							if err := w.Add([]int64{n + int64(i)*1_000_000}); err != nil {
+								return err
+							}
+						}
+					}
+					for _, i := range []int{first, 1 - first} {
+						s, err := writers[i].Commit()
+						if err != nil {
+							return err
+						}
+						statuses[i] = s
+					}
+					return nil
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range statuses {
+				rows, err := read(r, Source{Shuffle: 1, Statuses: []*task.MapStatus{s}, From: 0, To: 2}, c, same)
+				if err != nil || len(rows) != 1000 {
+					t.Fatalf("storage %d: %d rows, %v", place, len(rows), err)
+				}
+				for _, v := range rows {
+					if int(v/1_000_000) != first {
+						t.Fatalf("storage %d: row %d is not of attempt %d, which committed first", place, v, first)
+					}
+				}
+			}
+		}
+	}
+}
+
+// Rows for 3 of 7 reducers: four blocks are empty, and nothing is spilled or
+// left behind.
+func TestSHUF_015_ReducersWithoutRows(t *testing.T) {
+	r := newRig(t, 8*units.MiB, Config{Storage: Disk})
+	s, err := write(r, Target{Shuffle: 1, Map: 1, Reducers: 7}, mustCodec[int64](t), func(dst []int32, rows []int64) {
+		for i, v := range rows {
+			dst[i] = []int32{1, 2, 5}[v%3]
+		}
+	}, count(300))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := range 7 {
+		if empty := s.Size(p) == 0; empty != !slices.Contains([]int{1, 2, 5}, p) {
+			t.Errorf("block %d is empty: %v", p, empty)
+		}
+	}
+	if names := r.disk.Names(); len(names) != 3 {
+		t.Errorf("files %v, want data, index and checksums", names)
+	}
+	if m := r.metrics; m[task.SpillCount] != 0 || m[task.MemoryBytesSpilled] != 0 || m[task.DiskBytesSpilled] != 0 {
+		t.Errorf("metrics %v", m)
+	}
+}
+
+// A writer that has spilled and finds its memory taken says what it asked for
+// and what there was, and leaves nothing.
+func TestSHUF_016_MemoryGoneAfterASpill(t *testing.T) {
+	r := newRig(t, 2*units.MiB, Config{})
+	err := r.attempt(1, func(env spill.Env) error {
+		greedy := env.Memory.Consumer("greedy", nil)
+		defer greedy.Close()
+		w, err := NewWriter(r.m, env, Target{Shuffle: 1, Map: 1, Reducers: 3}, byValue(3), mustCodec[int64](t))
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		rows, err = read(r, Source{Shuffle: 1, Statuses: []*task.MapStatus{third}, From: 0, To: 2}, c, same)
-		if err != nil || len(rows) != 10 {
-			t.Errorf("after the loss of the data file: %d rows, %v", len(rows), err)
+		defer w.Close()
+		if err := w.Add(count(10_000)); err != nil {
+			return err
 		}
+		for greedy.Acquire(64<<10) == 64<<10 { // the writer spills for it
+		}
+		if r.metrics[task.SpillCount] == 0 {
+			t.Error("nothing was spilled")
+		}
+		return w.Add(count(10_000))
+	})
+	refusal, ok := errors.AsType[*memory.NoMemoryError](err)
+	if !ok || !errors.Is(err, memory.ErrNoMemory) {
+		t.Fatalf("got %v, want a refusal of memory", err)
+	}
+	if refusal.Asked < firstChunk || refusal.Free >= refusal.Asked || !strings.Contains(refusal.Asker, "shuffle write") {
+		t.Errorf("%+v", refusal)
 	}
 }
 
@@ -132,8 +247,8 @@ func TestSmallOutputsAreCompacted(t *testing.T) {
 	}
 }
 
-// SHUF-020: reducers without data have no block.
-func TestEmptyBlocksAreNotFetched(t *testing.T) {
+// Reducers without data have no block, and those with some have one.
+func TestSHUF_012_SHUF_020_EmptyBlocksAreNotFetched(t *testing.T) {
 	r := newRig(t, 64*units.MiB, Config{})
 	c := mustCodec[int64](t)
 	var statuses []*task.MapStatus
@@ -165,10 +280,20 @@ func TestEmptyBlocksAreNotFetched(t *testing.T) {
 	if fetched := r.metrics[task.ShuffleLocalBlocksFetched]; blocks != 4 || total != 4 || fetched != 4 {
 		t.Errorf("%d blocks, %d fetched, %d rows; want 4 each", blocks, fetched, total)
 	}
+	for m := range 3 {
+		s, err := write(r, Target{Shuffle: 2, Map: id.Task(m), Reducers: 3}, c, byValue(3), count(30)) // 10 for each
+		if err != nil {
+			t.Fatal(err)
+		}
+		for p := range 3 {
+			if s.Size(p) == 0 {
+				t.Errorf("map %d says that block %d is empty", m, p)
+			}
+		}
+	}
 }
 
-// SHUF-017.
-func TestRowsLargerThanAnyBuffer(t *testing.T) {
+func TestSHUF_017_RowsLargerThanAnyBuffer(t *testing.T) {
 	for _, place := range []Storage{Auto, Disk} {
 		for _, comp := range []string{"none", "zstd"} {
 			r := newRig(t, 16*units.MiB, Config{Storage: place, Compression: compression(t, comp)})
@@ -189,10 +314,11 @@ func TestRowsLargerThanAnyBuffer(t *testing.T) {
 	}
 }
 
-// SHUF-006: what is spilled is counted, and apart from what is written.
-func TestSpillsOfAWriterAreCounted(t *testing.T) {
+// What is spilled is counted, and apart from what is written.
+func TestSHUF_006_SpillsOfAWriterAreCounted(t *testing.T) {
 	for _, comp := range []string{"none", "lz4", "zstd"} {
-		r := newRig(t, 2*units.MiB, Config{Compression: compression(t, comp)})
+		fs := &writtenFS{FS: fsys.OS}
+		r := newRigOn(t, 2*units.MiB, Config{Compression: compression(t, comp)}, fs)
 		c := mustCodec[int64](t)
 		rows := count(400_000)
 		for i := range rows {
@@ -204,9 +330,10 @@ func TestSpillsOfAWriterAreCounted(t *testing.T) {
 		}
 		m := &r.metrics
 		size, _ := r.disk.Size(string(block.ShuffleData(1, 1)))
-		if m[task.SpillCount] < 2 || m[task.MemoryBytesSpilled] == 0 || m[task.DiskBytesSpilled] == 0 || m[task.ShuffleBytesWritten] != size {
-			t.Errorf("%s: %d spills of %d bytes, %d on disk; %d written, the file has %d", comp,
-				m[task.SpillCount], m[task.MemoryBytesSpilled], m[task.DiskBytesSpilled], m[task.ShuffleBytesWritten], size)
+		spilled := fs.written - size - 8*(5+1) - 8*5 // less the data, index and checksum files
+		if m[task.SpillCount] < 2 || m[task.MemoryBytesSpilled] == 0 || m[task.DiskBytesSpilled] != spilled || m[task.ShuffleBytesWritten] != size {
+			t.Errorf("%s: %d spills of %d bytes, %d on disk where the files have %d; %d written, the file has %d", comp,
+				m[task.SpillCount], m[task.MemoryBytesSpilled], m[task.DiskBytesSpilled], spilled, m[task.ShuffleBytesWritten], size)
 		}
 		got, err := read(r, Source{Shuffle: 1, Statuses: []*task.MapStatus{s}, From: 0, To: 5}, c, same)
 		slices.Sort(got)
@@ -228,9 +355,12 @@ func TestMemoryAloneRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-// SHUF-008, SHUF-015, SHUF-016: whichever file operation fails, the attempt
-// ends with an error that has its cause, and leaves nothing.
-func TestFailedWritesLeaveNothing(t *testing.T) {
+// Whichever file operation fails, the attempt ends with an error that has its
+// cause, and leaves nothing.
+//
+// NOT APPLICABLE: SHUF-015 as to a temporary file for each reducer, because
+// the one writer holds reducers apart in memory and writes one file.
+func TestSHUF_015_FailedWritesLeaveNothing(t *testing.T) {
 	c := mustCodec[int64](t)
 	run := func(k int) (*fsys.Faulty, error) {
 		fs := fsys.NewFaulty(fsys.OS, fsys.Fault{Ops: fsys.OpMutates, K: k, Glob: "temp_shuffle_*", Short: 100})

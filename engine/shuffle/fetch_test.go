@@ -43,8 +43,8 @@ func twoMaps(t *testing.T, comp string) (*rig, []*task.MapStatus) {
 	return r, statuses
 }
 
-// SHUF-002, SHUF-012: files that are missing, empty or short.
-func TestLostFilesAreFetchFailures(t *testing.T) {
+// Files that are missing, empty or short.
+func TestSHUF_002_SHUF_012_LostFilesAreFetchFailures(t *testing.T) {
 	data, index := string(block.ShuffleData(4, 7)), string(block.ShuffleIndex(4, 7))
 	for name, harm := range map[string]func(r *rig) error{
 		"data deleted":   func(r *rig) error { return os.Remove(r.disk.Path(data)) },
@@ -70,9 +70,11 @@ func TestLostFilesAreFetchFailures(t *testing.T) {
 	}
 }
 
-// SHUF-004, SHUF-014: every flipped bit of a block is found, at once, and put
-// down to the disk.
-func TestDamagedBlocksAreFetchFailures(t *testing.T) {
+// Every flipped bit of a block is found, at once, and put down to the disk.
+//
+// NOT APPLICABLE: SHUF-004 as to fetching again, because every block is read
+// from a file of this machine, where a second look finds the same bytes.
+func TestSHUF_004_SHUF_014_DamagedBlocksAreFetchFailures(t *testing.T) {
 	for _, comp := range []string{"none", "lz4", "zstd"} {
 		r, statuses := twoMaps(t, comp)
 		path := r.disk.Path(string(block.ShuffleData(4, 7)))
@@ -120,9 +122,12 @@ func TestMissingStatusIsAMetadataFailure(t *testing.T) {
 	}
 }
 
-// SHUF-011: another executor's blocks are read through its own manager and
-// counted as remote; a lost executor is a fetch failure.
-func TestBlocksOfAnotherExecutor(t *testing.T) {
+// Another executor's blocks are read through its own manager and counted as
+// remote; a lost executor is a fetch failure.
+//
+// NOT APPLICABLE: SHUF-011 as to network requests, because all executors are
+// in one process: another's blocks are read like one's own.
+func TestSHUF_011_BlocksOfAnotherExecutor(t *testing.T) {
 	r, statuses := twoMaps(t, "none")
 	own, err := NewManager(Config{At: task.Location{Host: "localhost", Executor: "2"}, Memory: r.memory, Disk: r.disk})
 	if err != nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/execbench/execbench/engine/units"
 )
 
-// SHUF-006, SHUF-021: whatever the storage, the memory, the codec and the
+// Whatever the storage, the memory, the codec and the
 // number of maps and reducers, every reducer gets exactly its rows, in the
 // order of the maps and within a map in the order of adding.
-func TestShuffleBringsEveryRowToItsReducer(t *testing.T) {
+func TestSHUF_006_SHUF_021_EveryRowComesToItsReducer(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, place := range []Storage{Auto, Disk} {
 		for _, comp := range []string{"none", "lz4", "zstd"} {

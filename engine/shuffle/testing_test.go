@@ -3,6 +3,7 @@ package shuffle
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"testing"
 
 	"github.com/execbench/execbench/engine/codec"
@@ -156,4 +157,29 @@ func byText(n int) Partitioner[string] {
 			dst[i] = codec.Reducer(codec.HashText(v), n)
 		}
 	}
+}
+
+// writtenFS counts the bytes that are written to files.
+type writtenFS struct {
+	fsys.FS
+	written int64
+}
+
+type writtenFile struct {
+	fsys.File
+	fs *writtenFS
+}
+
+func (s *writtenFS) OpenFile(name string, flag int, perm fs.FileMode) (fsys.File, error) {
+	f, err := s.FS.OpenFile(name, flag, perm)
+	if err != nil {
+		return nil, err
+	}
+	return writtenFile{f, s}, nil
+}
+
+func (f writtenFile) WriteAt(b []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(b, off)
+	f.fs.written += int64(n)
+	return n, err
 }

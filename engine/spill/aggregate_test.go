@@ -64,9 +64,9 @@ func ownText(p pair[string, int64]) pair[string, int64] {
 
 var sum = Reduce(func(a, b int64) int64 { return a + b })
 
-// SORT-001, SORT-003: the sums are those of a map, whatever the memory and
+// The sums are those of a map, whatever the memory and
 // the length of the keys.
-func TestAggregatorIsAMap(t *testing.T) {
+func TestSORT_001_AggregatorIsAMap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	for _, share := range []units.Bytes{1 * units.MiB, 64 * units.MiB} {
 		for _, rows := range []int{0, 1, 50_000} {
@@ -195,8 +195,8 @@ func TestAggregatorKeepsTexts(t *testing.T) {
 	}
 }
 
-// SORT-003: keys of equal hash stay apart, in the table and in the merge.
-func TestAggregatorTellsCollidingKeysApart(t *testing.T) {
+// Keys of equal hash stay apart, in the table and in the merge.
+func TestSORT_003_AggregatorTellsCollidingKeysApart(t *testing.T) {
 	key := mustKey[string](t)
 	b := newBench(t, 64*units.MiB)
 	impl, err := newAggregation(b.env, "aggregator", key, sum, nil)
@@ -241,8 +241,8 @@ func TestAggregatorTellsCollidingKeysApart(t *testing.T) {
 	}
 }
 
-// SORT-002, SORT-004.
-func TestAggregatorGivesMemory(t *testing.T) {
+// An empty table has nothing to give, one that fills or is read goes to disk.
+func TestSORT_002_SORT_004_AggregatorGivesMemory(t *testing.T) {
 	b := newBench(t, 64*units.MiB)
 	impl, err := newAggregation(b.env, "aggregator", mustKey[string](t), sum, nil)
 	if err != nil {

@@ -63,9 +63,9 @@ func FuzzRun(f *testing.F) {
 	})
 }
 
-// SORT-008 and the rest: whichever file operation fails, the error has its
+// Whichever file operation fails, the error has its
 // cause, and nothing is left.
-func TestEveryFailedFileOperationIsReported(t *testing.T) {
+func TestSORT_008_EveryFailedFileOperationIsReported(t *testing.T) {
 	var rows []numbered
 	for i := range 40_000 {
 		rows = append(rows, numbered{string(rune('a'+i*7%26)) + "x", int64(i)})

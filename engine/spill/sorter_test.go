@@ -30,9 +30,9 @@ func cloned(rows []numbered) []numbered {
 	return out
 }
 
-// SORT-001, SHUF-006: whatever the memory, the page size, the codec and the
+// Whatever the memory, the page size, the codec and the
 // merge limit, the sorted rows are those of a stable sort in memory.
-func TestSorterIsAStableSort(t *testing.T) {
+func TestSORT_001_SorterIsAStableSort(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, name := range []string{"none", "lz4", "zstd"} {
 		comp, err := codec.CompressionByName(name)
@@ -148,8 +148,7 @@ func TestSorterLeavesFramesWhereTheyLie(t *testing.T) {
 	}
 }
 
-// SORT-010.
-func TestSorterMergesInRounds(t *testing.T) {
+func TestSORT_010_SorterMergesInRounds(t *testing.T) {
 	for _, c := range []struct{ runs, factor, rounds int }{{6, 3, 1}, {8, 2, 2}, {3, 3, 0}, {8, 0, 0}} {
 		b := newBench(t, 64*units.MiB)
 		s := NewSorter(b.env, "sorter", mustCodec[int64](t), By(mustKey[int64](t), func(v int64) int64 { return v }))
@@ -180,8 +179,8 @@ func TestSorterMergesInRounds(t *testing.T) {
 	}
 }
 
-// SORT-002: rows not yet read go to disk when others need memory, once.
-func TestSorterGivesMemoryWhileItIsRead(t *testing.T) {
+// Rows not yet read go to disk when others need memory, once.
+func TestSORT_002_SorterGivesMemoryWhileItIsRead(t *testing.T) {
 	for _, runs := range []int{0, 2} {
 		b := newBench(t, 64*units.MiB)
 		s := NewSorter(b.env, "sorter", mustCodec[numbered](t), By(mustKey[string](t), func(r numbered) string { return r.Key }))
@@ -234,8 +233,8 @@ func TestSorterGivesMemoryWhileItIsRead(t *testing.T) {
 	}
 }
 
-// SHUF-017: rows larger than a page and than the write buffer.
-func TestSorterTakesHugeRows(t *testing.T) {
+// Rows larger than a page and than the write buffer.
+func TestSHUF_017_SorterTakesHugeRows(t *testing.T) {
 	for _, share := range []units.Bytes{4 * units.MiB, 32 * units.MiB} {
 		b := newBench(t, share)
 		s := NewSorter(b.env, "sorter", mustCodec[string](t), By(mustKey[string](t), func(v string) string { return v }))
@@ -271,8 +270,7 @@ func TestSorterTakesHugeRows(t *testing.T) {
 	}
 }
 
-// SORT-009.
-func TestSorterSurvivesABrokenComparison(t *testing.T) {
+func TestSORT_009_SorterSurvivesABrokenComparison(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	b := newBench(t, 2*units.MiB)
 	s := NewSorter(b.env, "sorter", mustCodec[int64](t), Order[int64]{
