@@ -116,7 +116,7 @@ func (e *execution) open() (err error) {
 		if err := e.makeFolder(dir); err != nil {
 			return Usagef("cannot write event logs to %s: %w", dir, err)
 		}
-		if e.spark, err = event.NewSparkLog(dir, event.SparkOptions{}); err != nil {
+		if e.spark, err = event.NewSparkLog(dir, e.sparkOptions()); err != nil {
 			return &Usage{err}
 		}
 		sinks = append(sinks, e.spark)
@@ -151,6 +151,15 @@ func (e *execution) sparkLogDir() string {
 		return e.EventLog
 	}
 	return e.set.EventLog.Dir
+}
+
+func (e *execution) sparkOptions() event.SparkOptions {
+	l := e.set.EventLog
+	o := event.SparkOptions{BlockUpdates: l.BlockUpdates, Overwrite: l.Overwrite}
+	if l.Rolling {
+		o.RollBytes = int64(l.MaxFileSize)
+	}
+	return o
 }
 
 func (e *execution) tell(warning string) {

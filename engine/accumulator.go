@@ -46,6 +46,28 @@ func NewDoubleAccumulator(s *Session, name string) *Accumulator[float64] {
 	return NewAccumulator(s, name, 0, func(a, b float64) float64 { return a + b })
 }
 
+// Tally counts and sums what was added: Spark's LongAccumulator and
+// DoubleAccumulator. Its zero value has nothing in it.
+type Tally[N int64 | float64] struct {
+	Count int64
+	Sum   N
+}
+
+// TallyOf returns the tally of one value.
+func TallyOf[N int64 | float64](v N) Tally[N] { return Tally[N]{1, v} }
+
+// Plus returns the tally of what is in either.
+func (t Tally[N]) Plus(o Tally[N]) Tally[N] { return Tally[N]{t.Count + o.Count, t.Sum + o.Sum} }
+
+// Average returns the mean of what was added; of nothing it is NaN.
+func (t Tally[N]) Average() float64 { return float64(t.Sum) / float64(t.Count) }
+
+// NewTally makes an accumulator that counts and sums numbers: Add takes
+// TallyOf of each.
+func NewTally[N int64 | float64](s *Session, name string) *Accumulator[Tally[N]] {
+	return NewAccumulator(s, name, Tally[N]{}, Tally[N].Plus)
+}
+
 // CountFailed makes the accumulator count what failed attempts added too. It
 // must be called before any job uses it, and returns a.
 func (a *Accumulator[T]) CountFailed() *Accumulator[T] {

@@ -3,11 +3,15 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"math"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -92,6 +96,91 @@ func TestACC_004_NamedAccumulatorsInEvents(t *testing.T) {
 	slices.Sort(totals)
 	check(t, nil, totals, []string{" 1", " 2", " 3", " 4", " 5", " 6", " 7", " 8", " 9", "10"})
 	check(t, nil, unnamed.Value(), 50)
+}
+
+// What travels to an attempt is the zero, whatever the value is so far; what
+// travels back is what the attempt added.
+func TestACC_003_AttemptsBeginAtZero(t *testing.T) {
+	r := start(t, engine.Config{})
+	a := engine.NewLongAccumulator(r.Session, "sum")
+	d := engine.MapBatches(engine.Range(r.Session, 4, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		a.Add(t, 3)
+		return append(dst, src...), nil
+	})
+	for round := range int64(2) {
+		_, err := d.Count(t.Context())
+		check(t, err, a.Value(), 12*(round+1))
+	}
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		check(t, nil, e.Accums[0].Update, "3")
+	}
+}
+
+// The metrics of a stage are those of its own attempts: nothing of another
+// stage, and nothing of an attempt before.
+func TestACC_005_FiguresOfStagesDoNotMix(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("shuffle.storage", "disk")})
+	repeat := func(n int) func([]int64, int64) []int64 {
+		return func(dst []int64, v int64) []int64 {
+			for range n {
+				dst = append(dst, v)
+			}
+			return dst
+		}
+	}
+	first := engine.Repartition(engine.Range(r.Session, 10, 10), 10)
+	second := engine.Repartition(engine.FlatMap(first, repeat(10)), 20)
+	third := engine.Repartition(engine.FlatMap(second, repeat(20)), 2)
+	written := func() map[id.StageAttempt]int64 {
+		m := map[id.StageAttempt]int64{}
+		for _, e := range of[*event.TaskEnd](r.rec) {
+			m[e.Info.StageAttempt] += e.Metrics[task.ShuffleRecordsWritten]
+		}
+		return m
+	}
+	at := func(s, attempt int32) id.StageAttempt { return id.StageAttempt{Stage: id.Stage(s), Attempt: attempt} }
+	n, err := third.Count(t.Context())
+	check(t, err, n, 2000)
+	check(t, nil, written(), map[id.StageAttempt]int64{at(0, 0): 10, at(1, 0): 100, at(2, 0): 2000, at(3, 0): 0})
+
+	// A map output of the last shuffle is lost. Rows are dealt out in turn, so
+	// all of it is written again: by an attempt with figures of its own.
+	lost := slices.DeleteFunc(r.shuffleFiles(t, ".data"), func(path string) bool { return !strings.HasPrefix(filepath.Base(path), "shuffle_2_") })
+	remove(t, lost[0])
+	n, err = third.Count(t.Context())
+	check(t, err, n, 2000)
+	w := written()
+	check(t, nil, []int64{w[at(2, 0)], w[at(6, 0)], w[at(6, 1)]}, []int64{2000, 0, 2000})
+}
+
+func TestACC_007_Tally(t *testing.T) {
+	var a engine.Tally[int64]
+	if a != (engine.Tally[int64]{}) || !math.IsNaN(a.Average()) || !math.IsNaN(engine.Tally[float64]{}.Average()) {
+		t.Errorf("empty: %+v, average %v", a, a.Average())
+	}
+	for i, c := range []struct {
+		add, count, sum int64
+		average         float64
+	}{{0, 1, 0, 0}, {1, 2, 1, 0.5}, {2, 3, 3, 1}} {
+		a = a.Plus(engine.TallyOf(c.add))
+		if a.Count != c.count || a.Sum != c.sum || a.Average() != c.average {
+			t.Errorf("after %d: %+v, average %v", i, a, a.Average())
+		}
+	}
+	if a = a.Plus(engine.TallyOf[int64](2)); a.Count != 4 || a.Sum != 5 || a.Average() != 1.25 {
+		t.Errorf("merged: %+v, average %v", a, a.Average())
+	}
+
+	r := start(t, engine.Config{})
+	acc := engine.NewTally[float64](r.Session, "lengths")
+	d := engine.MapBatches(engine.Range(r.Session, 4, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		for _, v := range src {
+			acc.Add(t, engine.TallyOf(float64(v)))
+		}
+		return append(dst, src...), nil
+	})
+	_, err := d.Count(t.Context())
+	check(t, err, acc.Value(), engine.Tally[float64]{Count: 4, Sum: 6})
 }
 
 // Map stages that run again count again; result stages never do.

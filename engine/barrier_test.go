@@ -176,6 +176,30 @@ func TestMixedSyncsAreRefused(t *testing.T) {
 	wantError(t, err, "not a barrier stage")
 }
 
+// A barrier task fails at once, and the one that waits beside it ends and is
+// tried again with it.
+func TestBAR_009_SiblingEndsAndBothAreTriedAgain(t *testing.T) {
+	r := start(t, engine.Config{Cores: 2})
+	ctx := engine.WithProperty(t.Context(), "spark.job.interruptOnCancel", "true")
+	waits := make(chan struct{})
+	d := engine.MapBatches(engine.Barrier(engine.Range(r.Session, 2, 2)), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		switch {
+		case t.StageAttempt.Attempt > 0:
+		case t.Partition == 0:
+			<-waits
+			return nil, errors.New("at once")
+		default:
+			close(waits)
+			<-t.Context().Done() // for ever, but for its kill
+			return nil, context.Cause(t.Context())
+		}
+		return append(dst, src...), nil
+	})
+	n, err := engine.Repartition(d, 2).Count(ctx)
+	check(t, err, n, 2)
+	check(t, nil, []int{r.rec.ended(task.ExceptionFailure), r.rec.ended(task.TaskKilled)}, []int{1, 1})
+}
+
 // TestBAR_008: a task that waits in a sync is killed.
 func TestBAR_008_KillWhileWaiting(t *testing.T) {
 	for _, interrupt := range []string{"false", "true"} {

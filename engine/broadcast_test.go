@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -87,6 +89,32 @@ func TestBCT_003_DatasetAsValue(t *testing.T) {
 	}()
 	_, err := engine.NewBroadcast(r.Session, d)
 	t.Errorf("a dataset was broadcast: %v", err)
+}
+
+// Values of every size come back as they were, compressed or not.
+//
+// NOT APPLICABLE: BCT-002 as to blocks of a fixed size, because a broadcast
+// does not travel: it is one block of the store that all tasks decode from.
+func TestBCT_002_RandomPayloads(t *testing.T) {
+	for _, compress := range []string{"true", "false"} {
+		r := start(t, engine.Config{Conf: conf("broadcast.compress", compress, "io.compression.codec", "lz4")})
+		rng := rand.New(rand.NewPCG(4, 2))
+		for range 100 {
+			payload := make([]byte, rng.IntN(10<<10))
+			for i := range payload {
+				payload[i] = byte(rng.IntN(1 + rng.IntN(256)))
+			}
+			b, err := engine.NewBroadcast(r.Session, payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := b.Value()
+			if err != nil || !bytes.Equal(got, payload) {
+				t.Fatalf("compressed %s: %d bytes came back as %d, %v", compress, len(payload), len(got), err)
+			}
+			check(t, b.Destroy(), 0, 0)
+		}
+	}
 }
 
 func TestBCT_004_NeverReadNeverDecoded(t *testing.T) {

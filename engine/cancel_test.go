@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -142,6 +143,41 @@ func TestCAN_001_Cancel(t *testing.T) {
 			r.CancelJob(12345, "never was")
 			alive()
 		})
+	}
+}
+
+func TestCAN_007_Tags(t *testing.T) {
+	r := start(t, engine.Config{Cores: 4})
+	tags := [][]string{{"one"}, {"one", "two"}, {"two"}, {"one"}}
+	var waits []func() error
+	for _, names := range tags {
+		d, started := blocking(r.Session, 1)
+		ctx := engine.WithTags(t.Context(), names...)
+		waits = append(waits, background(func() error { _, err := d.Count(ctx); return err }))
+		<-started
+	}
+	ended := func(tag string, jobs ...int) {
+		t.Helper()
+		r.CancelTag(tag, "tag "+tag)
+		for _, j := range jobs {
+			wantError(t, waits[j](), "tag "+tag)
+		}
+	}
+	ended("two", 1, 2)
+	check(t, nil, len(of[*event.JobEnd](r.rec)), 2)
+	r.CancelTag("t", "no tag") // part of a tag, and no tag
+	r.CancelTag("", "no tag")
+	ended("one", 0, 3)
+	for _, bad := range []string{"", "a,b"} {
+		func() {
+			defer func() {
+				if p := fmt.Sprint(recover()); !strings.Contains(p, "WithTags") {
+					t.Errorf("tag %q: %s", bad, p)
+				}
+			}()
+			engine.WithTags(t.Context(), "good", bad)
+			t.Errorf("tag %q was taken", bad)
+		}()
 	}
 }
 

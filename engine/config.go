@@ -34,6 +34,13 @@ type Config struct {
 	// for must do neither.) A panic is logged and counted, Close reports it,
 	// and the session lives on.
 	Events []event.Sink
+	// Listeners receive events through a queue with a goroutine of its own,
+	// one for each name: they may take their time, and lose what comes while
+	// the queue is full (scheduler.listenerbus.eventqueue.capacity). A panic
+	// is handled as that of a sink, and Close in a listener fails with
+	// ErrInSink. Close waits for them to take what is in the queues, no longer
+	// than scheduler.listenerbus.exitTimeout.
+	Listeners []Listener
 	// Mapped is told, now and then, how many bytes of pages are mapped
 	// outside the Go heap; nil: nobody.
 	Mapped func(bytes int64)
@@ -45,4 +52,10 @@ type Config struct {
 	// Record keeps what the executor is told and answers, for RunDetached;
 	// nil: nothing is kept, at no cost.
 	Record *Recording
+}
+
+// Listener is a sink that may be slow: it sits behind a queue.
+type Listener struct {
+	Queue string // listeners of one name share a queue; empty: "shared"
+	Sink  event.Sink
 }

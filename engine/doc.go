@@ -45,6 +45,7 @@
 //
 // A session owns: one locked thread for each worker (executor), the result
 // getters and one timer (scheduler), one housekeeping goroutine (sampler.go),
+// one dispatcher for each listener queue (event),
 // the read-back cache's own two (storage), and, while a caller ranges over
 // Batches, one that runs its job (stream.go). Close joins them all.
 //

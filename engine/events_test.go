@@ -20,6 +20,7 @@ import (
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
@@ -267,6 +268,105 @@ func TestPanickingSink(t *testing.T) {
 	if n := strings.Count(log.String(), "planted"); n != 1 || !strings.Contains(log.String(), "TestPanickingSink") {
 		t.Errorf("the log tells of it %d times:\n%s", n, log.String())
 	}
+}
+
+// Queues have the capacity of their name's key, and 10,000 without one; their
+// listeners get what happened, late as they may be.
+func TestLSN_006_CapacitiesOfQueues(t *testing.T) {
+	prefix := "spark.scheduler.listenerbus.eventqueue."
+	for _, c := range []struct {
+		conf map[string]string
+		want map[string]int
+	}{
+		{conf(prefix+"capacity", "5", prefix+"shared.capacity", "1", prefix+"eventLog.capacity", "2"), map[string]int{"shared": 1, "eventLog": 2, "mine": 5, "appStatus": 5}},
+		{nil, map[string]int{"shared": 10_000, "eventLog": 10_000, "mine": 10_000, "appStatus": 10_000}},
+	} {
+		heard := &recorder{}
+		r := start(t, engine.Config{Conf: c.conf, Listeners: []engine.Listener{
+			{Sink: heard}, {Queue: "eventLog", Sink: &recorder{}}, {Queue: "mine", Sink: &recorder{}}, {Queue: "appStatus", Sink: &recorder{}}, {Sink: &recorder{}}}})
+		check(t, nil, engine.QueueCapacities(r.Session), c.want)
+		n, err := engine.Range(r.Session, 10, 2).Count(t.Context())
+		check(t, err, n, 10)
+		r.finish()
+		if c.conf == nil {
+			check(t, nil, len(heard.events()), len(r.rec.events()))
+			checkStream(t, heard.events())
+		}
+	}
+}
+
+// The properties in a job's start are its own: what is done to them there
+// reaches neither the caller's nor the tasks'.
+func TestLSN_007_PropertiesAreACopy(t *testing.T) {
+	var seen map[string]string
+	r := start(t, engine.Config{Events: []event.Sink{sinkFunc(func(e event.Event) {
+		if j, ok := e.(*event.JobStart); ok {
+			seen = maps.Clone(j.Properties)
+			j.Properties["color"] = "blue"
+		}
+	})}})
+	ctx := engine.WithProperty(t.Context(), "color", "red")
+	for range 2 {
+		got, err := engine.MapBatches(engine.Range(r.Session, 1, 1), func(t *engine.Task, dst []string, _ []int64) ([]string, error) {
+			return append(dst, t.Property("color")), nil
+		}).Collect(ctx)
+		check(t, err, got, []string{"red"})
+		check(t, nil, seen, map[string]string{"color": "red"})
+	}
+}
+
+// A listener cannot close the session that waits for it.
+func TestLSN_008_ListenerClosesTheSession(t *testing.T) {
+	var session atomic.Pointer[engine.Session]
+	closed := make(chan error, 1)
+	ready := make(chan struct{})
+	r := start(t, engine.Config{Listeners: []engine.Listener{{Sink: sinkFunc(func(e event.Event) {
+		if j, ok := e.(*event.JobStart); ok && j.Job == 0 {
+			<-ready
+			closed <- session.Load().Close()
+		}
+	})}}})
+	session.Store(r.Session)
+	close(ready)
+	n, err := engine.Range(r.Session, 10, 2).Count(t.Context())
+	check(t, err, n, 10)
+	if err := <-closed; !errors.Is(err, engine.ErrInSink) {
+		t.Errorf("got %v", err)
+	}
+	n, err = engine.Range(r.Session, 10, 2).Count(t.Context())
+	check(t, err, n, 10)
+}
+
+// Jobs are found by their group or tag in the events: all jobs of an action
+// that needs several, and those without either.
+func TestEVT_010_JobsOfAGroup(t *testing.T) {
+	r := start(t, engine.Config{})
+	d := engine.Range(r.Session, 1000, 4)
+	sorted := engine.SortBy(d, func(v int64) int64 { return -v }, engine.Partitions(2))
+	count := func(ctx context.Context, d *engine.Dataset[int64]) {
+		t.Helper()
+		n, err := d.Count(ctx)
+		check(t, err, n, 1000)
+	}
+	count(t.Context(), d)
+	count(engine.WithJobGroup(t.Context(), "g", ""), d)
+	count(engine.WithJobGroup(t.Context(), "g", ""), sorted) // samples first
+	count(engine.WithTags(engine.WithJobGroup(t.Context(), "g2", ""), "x", "y"), d)
+	count(engine.WithTags(t.Context(), "y"), d)
+	jobs := func(key, value string) (list []id.Job) {
+		for _, j := range of[*event.JobStart](r.rec) {
+			if key == engine.PropertyTags && slices.Contains(strings.Split(j.Properties[key], ","), value) || j.Properties[key] == value {
+				list = append(list, j.Job)
+			}
+		}
+		return list
+	}
+	check(t, nil, jobs(engine.PropertyJobGroup, "g"), []id.Job{1, 2, 3})
+	check(t, nil, jobs(engine.PropertyJobGroup, "g2"), []id.Job{4})
+	check(t, nil, jobs(engine.PropertyJobGroup, ""), []id.Job{0, 5})
+	check(t, nil, jobs(engine.PropertyTags, "x"), []id.Job{4})
+	check(t, nil, jobs(engine.PropertyTags, "y"), []id.Job{4, 5})
+	check(t, nil, jobs(engine.PropertyTags, "z"), nil)
 }
 
 // LSN-008: a sink that would wait for the scheduler, which waits for the sink,

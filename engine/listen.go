@@ -24,7 +24,7 @@ func (t *Task) OnInterrupt(f func(t *Task, reason string) error) {
 	t.attemptContext.OnInterrupt(func(_ *executor.Context, reason string) error { return f(t, reason) })
 }
 
-// CancelTag ends the jobs that carry a tag (property PropertyTags).
+// CancelTag ends the jobs that carry a tag (WithTags).
 func (s *Session) CancelTag(tag, reason string) { s.driver.CancelTag(tag, reason) }
 
 // CancelStage ends the jobs that use a stage.

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/execbench/execbench/engine/executor"
 )
@@ -40,6 +42,22 @@ func WithProperty(ctx context.Context, key, value string) context.Context {
 // description for people.
 func WithJobGroup(ctx context.Context, group, description string) context.Context {
 	return WithProperty(WithProperty(ctx, PropertyJobGroup, group), PropertyDescription, description)
+}
+
+// WithTags returns a context whose jobs carry more tags, by which CancelTag
+// finds them. A tag is not empty and has no comma; another panics.
+func WithTags(ctx context.Context, tags ...string) context.Context {
+	all := properties(ctx)[PropertyTags]
+	for _, t := range tags {
+		if t == "" || strings.Contains(t, ",") {
+			panic(fmt.Sprintf("engine: WithTags with the tag %q: a tag is not empty and has no comma", t))
+		}
+		if all != "" {
+			all += ","
+		}
+		all += t
+	}
+	return WithProperty(ctx, PropertyTags, all)
 }
 
 // WithPool returns a context whose jobs run in a scheduling pool.

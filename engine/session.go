@@ -50,7 +50,8 @@ type core struct {
 	began    time.Time
 	log      *slog.Logger
 	fs       fsys.FS
-	sinks    []*shielded
+	sinks    []*shielded // of the listeners, too
+	queues   []*event.Queue
 	events   event.Sink  // to all sinks
 	labels   func() bool // Config.Labels
 
@@ -133,7 +134,12 @@ func newSession(cfg Config) (*Session, units.Bytes, error) {
 	c.mu.learned = map[id.Node][]byte{}
 	c.mu.files = map[string]task.File{}
 	c.sinks = shield(cfg.Events, c.log)
-	c.events = tell(c.sinks)
+	told := tell(c.sinks)
+	c.listen(cfg.Listeners)
+	for _, q := range c.queues {
+		told = event.Tee(told, q)
+	}
+	c.events = told
 	if c.host, err = os.Hostname(); err != nil {
 		c.host = "localhost"
 	}
@@ -153,6 +159,11 @@ func newSession(cfg Config) (*Session, units.Bytes, error) {
 // start makes the parts from the bottom up. What it made before an error,
 // stop takes down.
 func (s *Session) start(cfg Config, budget units.Bytes) error {
+	for _, q := range s.queues {
+		if err := q.Start(); err != nil {
+			return err
+		}
+	}
 	if err := s.startStores(cfg, budget); err != nil {
 		return err
 	}
@@ -319,6 +330,7 @@ func (s *Session) stop(grace time.Duration) error {
 	if s.disk != nil {
 		errs = append(errs, s.disk.Close())
 	}
+	errs = append(errs, s.stopQueues())
 	for _, k := range s.sinks {
 		errs = append(errs, k.failed())
 	}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,6 +83,39 @@ func (s *shielded) failed() error {
 		return nil
 	}
 	return fmt.Errorf("event sink %T panicked %d times, first %w", s.sink, s.mu.panics, s.mu.first)
+}
+
+// listen makes the queues of listeners, by name in the order of their first.
+func (s *core) listen(list []Listener) {
+	var names []string
+	byName := map[string][]event.Sink{}
+	for _, l := range list {
+		if l.Sink == nil {
+			continue
+		}
+		name := cmp.Or(l.Queue, "shared")
+		if byName[name] == nil {
+			names = append(names, name)
+		}
+		behind := shield([]event.Sink{l.Sink}, s.log)[0]
+		s.sinks = append(s.sinks, behind)
+		byName[name] = append(byName[name], behind)
+	}
+	for _, name := range names {
+		s.queues = append(s.queues, event.NewQueue(name, s.set.ListenerQueues.Of(name), byName[name]...))
+	}
+}
+
+// stopQueues lets listeners take what is left.
+func (s *core) stopQueues() error {
+	var errs []error
+	for _, q := range s.queues {
+		errs = append(errs, q.Stop(s.set.ListenerQueues.ExitTimeout))
+		if n := q.Dropped(); n > 0 {
+			s.log.Warn("a listener queue was full and dropped events", "queue", q.Name(), "events", n, "capacity", q.Capacity())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // emitName is how the runtime names (*shielded).Emit.

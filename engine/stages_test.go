@@ -14,6 +14,7 @@ import (
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -239,6 +240,32 @@ func TestFairPoolsShareWorkers(t *testing.T) {
 			close(gates[1])
 			check(t, errors.Join(a(), b()), 0, 0)
 		})
+	}
+}
+
+// A sample depends on the order of what it is taken from.
+func TestDAG_034_SampleOfUnorderedInput(t *testing.T) {
+	r := start(t, engine.Config{})
+	in := engine.Range(r.Session, 100, 4)
+	shuffled := engine.ReduceByKey(keyed(r.Session, 100, 10, 4), add)
+	check(t, nil, shuffled.Node().Determinism, plan.Unordered)
+	check(t, nil, engine.Sample(shuffled, 0.5, 1).Node().Determinism, plan.Indeterminate)
+	check(t, nil, engine.Map(shuffled, func(p engine.Pair[int64, int64]) int64 { return p.Key }).Node().Determinism, plan.Unordered)
+	check(t, nil, engine.Sample(in, 0.5, 1).Node().Determinism, plan.Determinate)
+}
+
+// What cannot be scheduled by is refused when the session opens.
+func TestPOOL_006_UnusableConfiguration(t *testing.T) {
+	for text, cfg := range map[string]map[string]string{
+		"no-such-file.xml":     conf("scheduler.mode", "FAIR", "scheduler.allocation.file", filepath.Join(t.TempDir(), "no-such-file.xml")),
+		"spark.scheduler.mode": conf("spark.scheduler.mode", "LIFO"),
+		"no-such-folder/p.xml": conf("scheduler.allocation.file", "no-such-folder/p.xml"),
+	} {
+		s, err := engine.Open(engine.Config{Cores: 1, Memory: 128 << 20, Temp: t.TempDir(), Conf: cfg})
+		wantError(t, err, text)
+		if s != nil {
+			t.Errorf("%s: a session", text)
+		}
 	}
 }
 

@@ -80,7 +80,8 @@ type Settings struct {
 	BroadcastCompress    bool        // broadcast.compress
 	ShuffleChecksum      bool        // shuffle.checksum.enabled
 
-	EventLog EventLog
+	ListenerQueues ListenerQueues
+	EventLog       EventLog
 
 	redaction string // redaction.regex
 	entries   []Entry
@@ -106,11 +107,37 @@ type Reaper struct {
 	KillTimeout time.Duration // negative: wait for ever
 }
 
+// ListenerQueues are the scheduler.listenerbus.* keys.
+type ListenerQueues struct {
+	// Events of a queue of any name, and of those that Spark names
+	// (eventqueue.capacity, eventqueue.NAME.capacity).
+	Capacity, Shared, AppStatus, ExecutorManagement, EventLog int
+
+	ExitTimeout time.Duration // 0: no limit
+}
+
+// Of returns the capacity of the queue of a name.
+func (q *ListenerQueues) Of(name string) int {
+	switch name {
+	case "shared":
+		return q.Shared
+	case "appStatus":
+		return q.AppStatus
+	case "executorManagement":
+		return q.ExecutorManagement
+	case "eventLog":
+		return q.EventLog
+	}
+	return q.Capacity
+}
+
 // EventLog are the eventLog.* keys that we honour: Spark's own JSON log,
 // beside the run's event file.
 type EventLog struct {
 	Enabled      bool
 	Dir          string
-	Overwrite    bool // replace a log of the same name
-	BlockUpdates bool // logBlockUpdates.enabled
+	Overwrite    bool        // replace a log of the same name
+	BlockUpdates bool        // logBlockUpdates.enabled
+	Rolling      bool        // rolling.enabled
+	MaxFileSize  units.Bytes // rolling.maxFileSize
 }

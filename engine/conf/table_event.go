@@ -1,7 +1,7 @@
 package conf
 
-// eventKeys are about Spark's JSON event log, written beside the run's own
-// event file.
+// eventKeys are about listeners, and about Spark's JSON event log, written
+// beside the run's own event file.
 var eventKeys = []Key{
 	{Name: "eventLog.enabled", Kind: KindBool, Default: "false",
 		Doc:  "Write Spark's JSON event log as the run goes (the command line's --event-log does too).",
@@ -15,4 +15,28 @@ var eventKeys = []Key{
 	{Name: "eventLog.logBlockUpdates.enabled", Kind: KindBool, Default: "false",
 		Doc:  "Log every change of a cached block, which the History Server's Storage tab needs.",
 		bind: func(s *Settings) any { return &s.EventLog.BlockUpdates }},
+	{Name: "eventLog.rolling.enabled", Kind: KindBool, Default: "false", Spark: "true",
+		Doc:  "Write the event log in several files, in a folder of its own.",
+		bind: func(s *Settings) any { return &s.EventLog.Rolling }},
+	{Name: "eventLog.rolling.maxFileSize", Kind: KindBytes, Unit: "b", Default: "128m", Min: "2m",
+		Doc:  "Size above which no file of a rolling event log grows.",
+		bind: func(s *Settings) any { return &s.EventLog.MaxFileSize }},
+	{Name: "scheduler.listenerbus.eventqueue.capacity", Kind: KindInt, Default: "10000", Min: "1", Max: "2147483647",
+		Doc:  "Events that wait for a slow listener before further ones are dropped and counted.",
+		bind: func(s *Settings) any { return &s.ListenerQueues.Capacity }},
+	{Name: "scheduler.listenerbus.eventqueue.shared.capacity", Kind: KindInt, Inherits: "scheduler.listenerbus.eventqueue.capacity", Min: "1", Max: "2147483647",
+		Doc:  "The same of the queue named shared.",
+		bind: func(s *Settings) any { return &s.ListenerQueues.Shared }},
+	{Name: "scheduler.listenerbus.eventqueue.appStatus.capacity", Kind: KindInt, Inherits: "scheduler.listenerbus.eventqueue.capacity", Min: "1", Max: "2147483647",
+		Doc:  "The same of the queue named appStatus.",
+		bind: func(s *Settings) any { return &s.ListenerQueues.AppStatus }},
+	{Name: "scheduler.listenerbus.eventqueue.executorManagement.capacity", Kind: KindInt, Inherits: "scheduler.listenerbus.eventqueue.capacity", Min: "1", Max: "2147483647",
+		Doc:  "The same of the queue named executorManagement.",
+		bind: func(s *Settings) any { return &s.ListenerQueues.ExecutorManagement }},
+	{Name: "scheduler.listenerbus.eventqueue.eventLog.capacity", Kind: KindInt, Inherits: "scheduler.listenerbus.eventqueue.capacity", Min: "1", Max: "2147483647",
+		Doc:  "The same of the queue named eventLog.",
+		bind: func(s *Settings) any { return &s.ListenerQueues.EventLog }},
+	{Name: "scheduler.listenerbus.exitTimeout", Kind: KindDuration, Unit: "ms", Default: "0s", Min: "0s",
+		Doc:  "How long the end of a session waits for listeners to take what is in their queues; 0: as long as it takes.",
+		bind: func(s *Settings) any { return &s.ListenerQueues.ExitTimeout }},
 }

@@ -7,7 +7,6 @@ const (
 	ourCodec    = "rows are stored by the codecs of the engine, accounted exactly"
 	ourLog      = "the exported event log has one form, which Spark's History Server reads"
 	noHeartbeat = "driver and workers share a process, which cannot be silent in part"
-	noBus       = "events go to their sinks directly and are never dropped"
 )
 
 // ignoredKeys are Spark's keys that we know and that have no effect here.
@@ -22,7 +21,6 @@ var ignoredKeys = []Key{
 	{Name: "stage.ignoreDecommissionFetchFailure", Kind: KindBool, Default: "true", Ignored: "no executor is decommissioned", Doc: "Do not count fetch failures of decommissioned executors."},
 	{Name: "scheduler.stage.legacyAbortAfterKillTasks", Kind: KindBool, Default: "true", Ignored: "a stage is aborted in one way", Doc: "Order of abort and kill."},
 	{Name: "scheduler.numCancelledJobGroupsToTrack", Kind: KindInt, Default: "1000", Ignored: "cancelled groups are remembered for the session", Doc: "Cancelled job groups remembered."},
-	{Name: "scheduler.listenerbus.eventqueue.capacity", Kind: KindInt, Default: "10000", Ignored: noBus, Doc: "Events waiting for a listener before some are dropped."},
 	{Name: "executor.memory", Kind: KindBytes, Unit: "m", Default: "1g", Ignored: "driver and workers are one process: driver.memory or --memory is its budget", Doc: "Heap of an executor."},
 	{Name: "executor.cores", Kind: KindInt, Default: "1", Ignored: "use --cores or the master local[N]", Doc: "Slots of an executor."},
 	{Name: "executor.instances", Kind: KindInt, Default: "2", Ignored: "there is one executor", Doc: "Executors of an application."},
@@ -78,8 +76,6 @@ var ignoredKeys = []Key{
 	{Name: "hadoop.outputCommitCoordination.enabled", Kind: KindBool, Default: "true", Ignored: "output commits are always coordinated", Doc: "Ask the driver before output is committed."},
 	{Name: "eventLog.compress", Kind: KindBool, Default: "true", Ignored: ourLog, Doc: "Compress the event log."},
 	{Name: "eventLog.compression.codec", Kind: KindString, Default: "zstd", Ignored: ourLog, Doc: "Codec of the event log."},
-	{Name: "eventLog.rolling.enabled", Kind: KindBool, Default: "true", Ignored: ourLog, Doc: "Roll the event log."},
-	{Name: "eventLog.rolling.maxFileSize", Kind: KindBytes, Unit: "b", Default: "128m", Ignored: ourLog, Doc: "Size at which the event log rolls."},
 	{Name: "eventLog.buffer.kb", Kind: KindBytes, Unit: "k", Default: "100k", Ignored: ourLog, Doc: "Buffer of the event log."},
 	{Name: "eventLog.logStageExecutorMetrics", Kind: KindBool, Default: "false", Ignored: ourLog, Doc: "Log executor metrics per stage."},
 	{Name: "eventLog.includeTaskMetricsAccumulators", Kind: KindBool, Default: "true", Ignored: ourLog, Doc: "Log internal accumulators."},

@@ -30,6 +30,10 @@ type SparkOptions struct {
 	BlockUpdates bool
 	// Overwrite lets SparkLog replace a finished log of the same name.
 	Overwrite bool
+	// RollBytes has SparkLog begin another file where one would grow above
+	// so many bytes, at least RollBytesMin; 0: there is one file (Spark:
+	// eventLog.rolling.enabled and eventLog.rolling.maxFileSize).
+	RollBytes int64
 }
 
 // WriteSpark writes events as Spark's own JSON event log, which Spark's

@@ -306,6 +306,66 @@ func TestSparkLogEnds(t *testing.T) {
 	}
 }
 
+// A log in several files is the log in one, cut between lines.
+func TestEVT_008_RollingLog(t *testing.T) {
+	const most = 10 << 20
+	long := &JobEnd{Job: 1, Error: strings.Repeat("x", 10_000)}
+	write := func(o SparkOptions) string {
+		t.Helper()
+		l, err := NewSparkLog(t.TempDir(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Emit(&ApplicationStart{ID: "app"})
+		for range 21 << 20 / 10_050 {
+			l.Emit(long)
+		}
+		if o.RollBytes > 0 {
+			if _, err := os.Stat(filepath.Join(l.Path(), "appstatus_app.inprogress")); err != nil {
+				t.Error(err)
+			}
+		}
+		l.Emit(&ApplicationEnd{})
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return l.Path()
+	}
+	want, err := os.ReadFile(write(SparkOptions{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := write(SparkOptions{RollBytes: most})
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if filepath.Base(folder) != "eventlog_v2_app" || !slices.Equal(names, []string{"appstatus_app", "events_1_app", "events_2_app", "events_3_app"}) {
+		t.Fatalf("%s: %q", folder, names)
+	}
+	var got []byte
+	for _, name := range names[1:] {
+		part, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(part) > most || part[len(part)-1] != '\n' {
+			t.Errorf("%s has %d bytes", name, len(part))
+		}
+		got = append(got, part...)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%d bytes in %d files, %d in one", len(got), len(names)-1, len(want))
+	}
+	if _, err := NewSparkLog(t.TempDir(), SparkOptions{RollBytes: RollBytesMin - 1}); err == nil {
+		t.Error("files smaller than the least were accepted")
+	}
+}
+
 // parseLines parses a log's lines.
 func parseLines(t *testing.T, text string) (lines []map[string]any) {
 	t.Helper()

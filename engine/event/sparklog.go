@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +16,9 @@ import (
 // the layout of a single file: DIR/NAME.inprogress, renamed to DIR/NAME by
 // Close once the application has ended. Lines reach the file through one
 // goroutine of the log's own, which Close joins; Emit waits only while all
-// buffers are full. As in Spark, the starts and ends of tasks and the starts
+// buffers are full. With RollBytes it is Spark's layout of several files,
+// DIR/eventlog_v2_NAME/events_1_NAME, events_2_NAME and so on, beside an empty
+// appstatus_NAME whose name carries the mark. As in Spark, the starts and ends of tasks and the starts
 // of stages may wait in memory, every other event goes to the file at once.
 type SparkLog struct {
 	pump
@@ -23,6 +26,7 @@ type SparkLog struct {
 	options SparkOptions
 	spark   *spark
 	path    string // final; empty before the application started
+	marked  string // the file whose name says whether the log is complete
 	opened  bool
 	ended   bool // the application's end was written
 }
@@ -39,6 +43,9 @@ func NewSparkLog(dir string, o SparkOptions) (*SparkLog, error) {
 		return nil, fmt.Errorf("cannot write event logs to %s: %w", dir, fsys.Cause(err))
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("cannot write event logs to %s: it is not a folder", dir)
+	}
+	if o.RollBytes != 0 && o.RollBytes < RollBytesMin {
+		return nil, fmt.Errorf("cannot write event logs in files of %d bytes: it must be at least %d", o.RollBytes, RollBytesMin)
 	}
 	l := &SparkLog{dir: dir, options: o}
 	l.spark = newSpark(lineBuffer{&l.pump}, o)
@@ -108,19 +115,82 @@ func flushed(e Event) bool {
 
 func (l *SparkLog) openFileLocked(name string) {
 	l.path = filepath.Join(l.dir, name)
-	// Modes are Spark's: its History Server may run as another user of the group.
-	out, err := os.OpenFile(l.path+inProgress, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o660)
+	l.marked = l.path
+	if l.options.RollBytes > 0 {
+		l.path = filepath.Join(l.dir, "eventlog_v2_"+name)
+		l.marked = filepath.Join(l.path, "appstatus_"+name)
+		if err := os.MkdirAll(l.path, 0o770); err != nil {
+			l.err = err
+			return
+		}
+	}
+	mark, err := createLog(l.marked + inProgress)
 	if err != nil {
 		l.err = err
 		return
+	}
+	var out io.WriteCloser = mark
+	if l.options.RollBytes > 0 {
+		if l.err = mark.Close(); l.err != nil {
+			return
+		}
+		out = &rollingFile{folder: l.path, name: name, most: l.options.RollBytes}
 	}
 	l.pump.start(out)
 	l.opened = true
 }
 
+// createLog makes a file with Spark's mode: its History Server may run as
+// another user of the group.
+func createLog(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o660)
+}
+
+// RollBytesMin is the least SparkOptions.RollBytes, Spark's: below it there
+// would be more files than a History Server likes to list.
+const RollBytesMin = 2 << 20
+
+// rollingFile writes one file after another. What comes in one Write is whole
+// lines and stays in one file; a file is longer than most only when a single
+// Write is.
+type rollingFile struct {
+	folder, name string
+	most         int64
+	file         *os.File // nil: before the first
+	number       int
+	size         int64
+}
+
+func (r *rollingFile) Write(lines []byte) (int, error) {
+	if r.file == nil || r.size > 0 && r.size+int64(len(lines)) > r.most {
+		if err := r.Close(); err != nil {
+			return 0, err
+		}
+		r.number++
+		f, err := createLog(filepath.Join(r.folder, fmt.Sprintf("events_%d_%s", r.number, r.name)))
+		if err != nil {
+			return 0, err
+		}
+		r.file, r.size = f, 0
+	}
+	n, err := r.file.Write(lines)
+	r.size += int64(n)
+	return n, err
+}
+
+func (r *rollingFile) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	err := r.file.Close()
+	r.file = nil
+	return err
+}
+
 // Path returns the finished log's path, empty before the application started.
 // Until Close, and forever if the application did not end, the file is there
-// with ".inprogress" added.
+// with ".inprogress" added; with RollBytes the path is that of a folder, and
+// its file appstatus_… has the mark.
 func (l *SparkLog) Path() string {
 	l.Lock()
 	defer l.Unlock()
@@ -185,13 +255,13 @@ func (l *SparkLog) Discard() error {
 
 func (l *SparkLog) rename() error {
 	if !l.options.Overwrite {
-		if _, err := os.Lstat(l.path); err == nil {
-			return fmt.Errorf("%s is there already; the log stays in %s", l.path, l.path+inProgress)
+		if _, err := os.Lstat(l.marked); err == nil {
+			return fmt.Errorf("%s is there already; the log stays in %s", l.marked, l.marked+inProgress)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return os.Rename(l.path+inProgress, l.path)
+	return os.Rename(l.marked+inProgress, l.marked)
 }
 
 func (l *SparkLog) named(err error) error {

@@ -308,7 +308,11 @@ func TestWorkersTellTheirTime(t *testing.T) {
 	}
 }
 
-func TestRunningTableAndProgress(t *testing.T) {
+// What a heartbeat is in Spark: the table of what runs, with its progress.
+//
+// NOT APPLICABLE: EXE-016, because an executor shares its driver's process:
+// the driver cannot lose it and know it again, so nothing registers twice.
+func TestEXE_015_RunningTableAndProgress(t *testing.T) {
 	h := start(t, 2)
 	if r := h.Running(); len(r) != 0 {
 		t.Fatalf("idle, but %+v run", r)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,7 +110,7 @@ func (c *Core) startJob(w *waitingJob) {
 	at, _ := slices.BinarySearchFunc(c.active, j.id, func(a *job, b id.Job) int { return cmp.Compare(a.id, b) })
 	c.active = slices.Insert(c.active, at, j)
 
-	start := &event.JobStart{At: c.now, Job: j.id, Name: spec.name(), Properties: spec.Properties}
+	start := &event.JobStart{At: c.now, Job: j.id, Name: spec.name(), Properties: maps.Clone(spec.Properties)}
 	for _, s := range j.stages {
 		start.Stages = append(start.Stages, s.info)
 	}
@@ -129,7 +130,7 @@ func (c *Core) refuse(n id.Job, reason string, cause error) {
 }
 
 func (c *Core) emptyJob(n id.Job, spec *JobSpec) {
-	c.emit(&event.JobStart{At: c.now, Job: n, Name: spec.name(), Properties: spec.Properties})
+	c.emit(&event.JobStart{At: c.now, Job: n, Name: spec.name(), Properties: maps.Clone(spec.Properties)})
 	c.emit(&event.JobEnd{At: c.now, Job: n})
 	c.command(&EndJob{Job: n})
 }

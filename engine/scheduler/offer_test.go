@@ -287,7 +287,11 @@ func TestCAN_006_LeftoverAttemptIsKilledAtTheEnd(t *testing.T) {
 }
 
 // A backend that cannot kill: the attempts of a cancelled job end by
-// themselves.
+// themselves, and harm nobody.
+//
+// NOT APPLICABLE: CAN-009 as to the cancelled job, because every backend here
+// can be told to kill: who cancels has the answer at once, and attempts that
+// do not listen are the reaper's.
 func TestCAN_009_BackendThatCannotKill(t *testing.T) {
 	h := newHarness(t, one(2))
 	h.submit(0, h.node(4))

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/execbench/execbench/engine/event"
@@ -119,7 +120,7 @@ func (c *Core) submitTasks(s *stage) {
 	if len(indices) > 0 {
 		s.info.Submitted = c.now
 	}
-	c.emit(&event.StageSubmitted{At: c.now, Job: j.id, Stage: s.info, Properties: j.spec.Properties})
+	c.emit(&event.StageSubmitted{At: c.now, Job: j.id, Stage: s.info, Properties: maps.Clone(j.spec.Properties)})
 	if err != nil {
 		c.abortStage(s, fmt.Sprintf("cannot find where the tasks of %s would best run: %v", s.info.Name, err), err)
 		return

@@ -3,12 +3,14 @@ package shuffle
 import (
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/memory"
@@ -192,6 +194,127 @@ func TestSHUF_015_ReducersWithoutRows(t *testing.T) {
 	}
 	if m := r.metrics; m[task.SpillCount] != 0 || m[task.MemoryBytesSpilled] != 0 || m[task.DiskBytesSpilled] != 0 {
 		t.Errorf("metrics %v", m)
+	}
+}
+
+// Every reducer's block stands in the file in order, the empty ones too, also
+// after spills of which none has rows for all.
+func TestSORT_005_ReducersInOrderAfterSpills(t *testing.T) {
+	r := newRig(t, 8*units.MiB, Config{})
+	c := mustCodec[int64](t)
+	var status *task.MapStatus
+	err := r.attempt(1, func(env spill.Env) error {
+		w, err := NewWriter(r.m, env, Target{Shuffle: 1, Map: 1, Reducers: 7}, byValue(7), c)
+		if err != nil {
+			return err
+		}
+		defer w.Close()
+		for _, p := range []int64{5, 1, 2, 1, 5} {
+			if err := w.Add([]int64{p, p + 70}); err != nil {
+				return err
+			}
+			if err := w.spill(); err != nil {
+				return err
+			}
+		}
+		status, err = w.Commit()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for p := range 7 {
+		rows, err := read(r, Source{Shuffle: 1, Statuses: []*task.MapStatus{status}, From: p, To: p + 1}, c, same)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(append(got, int64(-p)), rows...)
+	}
+	want := []int64{0, -1, 1, 71, 1, 71, -2, 2, 72, -3, -4, -5, 5, 75, 5, 75, -6}
+	if !slices.Equal(got, want) {
+		t.Errorf("reducers and their rows: %v, want %v", got, want)
+	}
+	if all, err := read(r, Source{Shuffle: 1, Statuses: []*task.MapStatus{status}, From: 0, To: 7}, c, same); err != nil || len(all) != 10 {
+		t.Errorf("all at once: %v, %v", all, err)
+	}
+}
+
+// The checksums in the file are those of the blocks, combined or not, in
+// whatever order the rows came, spilled never or after every row.
+//
+// NOT APPLICABLE: SHUF-007 as to ordering, because the map side does not sort
+// by key: order is the reducer's.
+func TestSHUF_007_ChecksumsOfBlocks(t *testing.T) {
+	type row = codec.Pair[int64, int64]
+	key, err := codec.KeyOf[int64]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, combined := range []bool{false, true} {
+		for _, backwards := range []bool{false, true} {
+			for _, spills := range []bool{false, true} {
+				r := newRig(t, 8*units.MiB, Config{Storage: Disk})
+				to := Target{Shuffle: 1, Map: 1, Reducers: 3}
+				err := r.attempt(1, func(env spill.Env) error {
+					w, err := NewWriter(r.m, env, to, func(dst []int32, rows []row) {
+						for i, v := range rows {
+							dst[i] = int32(v.Key % 3)
+						}
+					}, mustCodec[row](t))
+					if err != nil {
+						return err
+					}
+					defer w.Close()
+					add := w.Add
+					if combined {
+						c, err := spill.NewCombiner(env, "combine", key, spill.Reduce(func(a, b int64) int64 { return a + b }), w.Add)
+						if err != nil {
+							return err
+						}
+						defer c.Close()
+						add = func(rows []row) error {
+							if err := c.Add(rows); err != nil {
+								return err
+							}
+							return c.Flush()
+						}
+					}
+					for i := range int64(9) {
+						if backwards {
+							i = 8 - i
+						}
+						if err := add([]row{{Key: i, Value: i}}); err != nil {
+							return err
+						}
+						if spills {
+							if err := w.spill(); err != nil {
+								return err
+							}
+						}
+					}
+					_, err = w.Commit()
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n := r.metrics[task.SpillCount]; spills && n != 9 || !spills && n != 0 {
+					t.Errorf("%d spills of 9 rows", n)
+				}
+				names := outputID{1, 1}.files()
+				data, index, sums := fileOf(t, r, names[fileData]), fileOf(t, r, names[fileIndex]), fileOf(t, r, names[fileSums])
+				for p := range 3 {
+					from, to := binary.BigEndian.Uint64(index[8*p:]), binary.BigEndian.Uint64(index[8*p+8:])
+					if to == from {
+						t.Errorf("block %d is empty", p)
+					}
+					if got := binary.BigEndian.Uint64(sums[8*p:]); got != uint64(crc32.Checksum(data[from:to], crc32.MakeTable(crc32.Castagnoli))) {
+						t.Errorf("combined %v, backwards %v, spills %v: checksum %d is %x", combined, backwards, spills, p, got)
+					}
+				}
+			}
+		}
 	}
 }
 

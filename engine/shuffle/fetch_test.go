@@ -111,8 +111,40 @@ func TestSHUF_004_SHUF_014_DamagedBlocksAreFetchFailures(t *testing.T) {
 	}
 }
 
+// A large block is looked at frame by frame: what stands before the damage is
+// read, byte for byte, and no further.
+func TestSHUF_013_DamageBehindGoodFrames(t *testing.T) {
+	r := newRig(t, 16*units.MiB, Config{Storage: Disk})
+	c := mustCodec[int64](t)
+	s, err := write(r, Target{Shuffle: 4, Map: 7, Reducers: 1}, c, byValue(1), count(200_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := Source{Shuffle: 4, Statuses: []*task.MapStatus{s}, From: 0, To: 1}
+	whole, err := read(r, from, c, same)
+	if err != nil || !slices.Equal(whole, count(200_000)) {
+		t.Fatalf("%d rows, %v", len(whole), err)
+	}
+	path := r.disk.Path(string(block.ShuffleData(4, 7)))
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)*2/3] ^= 1
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := read(r, from, c, same)
+	if f, ok := errors.AsType[*task.Failure](err); !ok || f.Kind != task.FetchFailed {
+		t.Fatalf("%v", err)
+	}
+	if n := len(rows); n < 100_000 || n > 2*200_000/3 || !slices.Equal(rows, whole[:n]) {
+		t.Errorf("%d rows came before the damage, which is behind two thirds of them", n)
+	}
+}
+
 // A status that is missing is a fetch failure without a place.
-func TestMissingStatusIsAMetadataFailure(t *testing.T) {
+func TestMOT_002_MissingStatusIsAMetadataFailure(t *testing.T) {
 	r, statuses := twoMaps(t, "none")
 	statuses[0] = nil
 	_, err := read(r, Source{Shuffle: 4, Statuses: statuses, From: 2, To: 3}, mustCodec[int64](t), same)

@@ -91,3 +91,13 @@ func checkShuffle[T comparable](t *testing.T, r *rig, maps, reducers, rows int, 
 		t.Errorf("after removal %d bytes and %v are left", r.m.Used(), r.disk.Names())
 	}
 }
+
+// NOT APPLICABLE: SHUF-003, because there is one writer: it holds reducers
+// apart in memory, so it neither sorts by reducer nor keeps a file for each.
+//
+// NOT APPLICABLE: SHUF-009, SHUF-010, SHUF-019, because no block crosses a
+// network: a reader opens the writers' pages and files, one frame at a time,
+// so there are no requests whose bytes or blocks could be in flight.
+//
+// NOT APPLICABLE: SHUF-022, because rows are not sorted by pointers packed
+// with a reducer's number: a row goes to its reducer's chunk when it comes.

@@ -13,6 +13,7 @@ import (
 // joins it. A new one belongs into engine/doc.go's list too.
 var starters = map[string]string{
 	"engine/event/pump.go":         "the writer of an event file: File.Close, SparkLog.Close",
+	"engine/event/queue.go":        "the dispatcher of a listener queue: Queue.Stop",
 	"engine/executor/worker.go":    "the worker pool: Executor.Close",
 	"engine/scheduler/driver.go":   "result getters and the timer: Driver.Close",
 	"engine/sampler.go":            "housekeeping: Session.Close",
