@@ -153,6 +153,32 @@ func TestACC_005_FiguresOfStagesDoNotMix(t *testing.T) {
 	check(t, nil, []int64{w[at(2, 0)], w[at(6, 0)], w[at(6, 1)]}, []int64{2000, 0, 2000})
 }
 
+// What a failed attempt cached is not seen by the retry, if accumulators are
+// to count every partition; by default it is, and they do not.
+func TestACC_009_BlocksOfFailedAttempts(t *testing.T) {
+	for tracking, want := range map[string]int64{"true": 100, "false": 0} {
+		r := start(t, engine.Config{Conf: conf("rdd.cache.visibilityTracking.enabled", tracking)})
+		rows := engine.NewLongAccumulator(r.Session, "rows")
+		d := engine.MapBatches(engine.Range(r.Session, 100, 10), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+			rows.Add(t, int64(len(src)))
+			return append(dst, src...), nil
+		}).Cache()
+		fails := engine.MapBatches(d, func(t *engine.Task, dst, src []int64) ([]int64, error) {
+			if t.Number == 0 {
+				t.OnComplete(func(*engine.Task) error { return errors.New("after it was cached") })
+			}
+			return append(dst, src...), nil
+		})
+		n, err := fails.Count(t.Context())
+		check(t, err, n, 100)
+		check(t, nil, rows.Value(), want)
+		check(t, nil, r.rec.ended(task.ExceptionFailure), 10)
+		n, err = d.Count(t.Context()) // from the cache
+		check(t, err, n, 100)
+		check(t, nil, rows.Value(), want)
+	}
+}
+
 func TestACC_007_Tally(t *testing.T) {
 	var a engine.Tally[int64]
 	if a != (engine.Tally[int64]{}) || !math.IsNaN(a.Average()) || !math.IsNaN(engine.Tally[float64]{}.Average()) {

@@ -44,6 +44,10 @@ func (d *Dataset[T]) cached(t *Task, part int, level block.Level, emit func([]T)
 	id := block.Node(d.op.node.ID, part)
 	for {
 		r, err := d.op.s.store.Open(t.Memory(), id)
+		if err == nil && d.op.s.visible.hidden(t.Task, id) {
+			r.Close()
+			return d.run(t, part, emit)
+		}
 		if err == nil {
 			return d.readBlock(t, r, emit)
 		}
@@ -52,6 +56,7 @@ func (d *Dataset[T]) cached(t *Task, part int, level block.Level, emit func([]T)
 		}
 		w, mine := d.op.s.store.NewWriter(t.Memory(), id, level)
 		if mine {
+			d.op.s.visible.writes(t.Task, id)
 			return d.writeBlock(t, w, part, emit)
 		}
 		if err := t.Check(); err != nil {

@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -358,6 +360,32 @@ func TestSHUF_002_LostBetweenStages(t *testing.T) {
 
 // TestEXE_004_StageAttemptNumbers: fetch failures raise the number of the
 // stage attempt, not of the task attempt.
+// A map task that runs again and writes other rows is found out, and with the
+// key for it everything that read them is run again.
+func TestDAG_032_MapTaskThatWritesOtherRows(t *testing.T) {
+	for _, retry := range []string{"false", "true"} {
+		var log bytes.Buffer
+		r := start(t, engine.Config{Cores: 1, Logger: slog.New(slog.NewTextHandler(&log, nil)), Conf: conf("shuffle.storage", "disk",
+			"shuffle.orderIndependentChecksum.enabled", "true", "shuffle.orderIndependentChecksum.enableFullRetryOnMismatch", retry)})
+		var runs atomic.Int64
+		d := engine.MapBatches(engine.Range(r.Session, 10, 1), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+			if runs.Add(1) > 1 {
+				src[0] += 1000
+			}
+			return append(dst, src...), nil
+		})
+		first := engine.PartitionBy(d, 2, func(v int64) int { return int(v % 2) })
+		n, err := first.Count(t.Context())
+		check(t, err, n, 10)
+		remove(t, r.shuffleFiles(t, ".data")[0])
+		n, err = first.Count(t.Context())
+		check(t, err, n, 10)
+		if got := strings.Count(log.String(), "wrote other rows"); got != 1 || runs.Load() != 2 {
+			t.Errorf("retry %s: told %d times after %d runs", retry, got, runs.Load())
+		}
+	}
+}
+
 func TestEXE_004_FetchFailuresRaiseTheStageAttempt(t *testing.T) {
 	var r *rig
 	left := 2

@@ -52,6 +52,7 @@ type core struct {
 	fs       fsys.FS
 	sinks    []*shielded // of the listeners, too
 	queues   []*event.Queue
+	visible  *visibility // nil: what is cached is seen at once
 	events   event.Sink  // to all sinks
 	labels   func() bool // Config.Labels
 
@@ -180,7 +181,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) error {
 		MaxStageAttempts: set.MaxStageAttempts, TaskCPUs: set.TaskCPUs,
 		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
 		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
-		Barrier: set.Barrier,
+		Barrier: set.Barrier, RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
 	}, scheduler.Deps{
 		Now: s.now, Backend: back, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.cachedAt,
 		Blocks: s.store, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,
@@ -232,6 +233,10 @@ func (s *Session) startStores(cfg Config, budget units.Bytes) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if set.CacheVisibility {
+		s.visible = newVisibility(s.store)
+		s.events = event.Tee(s.visible, s.events)
 	}
 	s.shuffles, err = s.newShuffleManager(compression)
 	if err != nil {
@@ -476,7 +481,7 @@ func (s *Session) cachedAt(n id.Node, partitions int) [][]task.Location {
 	locs := make([][]task.Location, partitions)
 	here := []task.Location{{Host: s.host, Executor: id.Driver}}
 	for part := range locs {
-		if s.store.Contains(block.Node(n, part)) {
+		if b := block.Node(n, part); s.store.Contains(b) && !s.visible.hidden(-1, b) {
 			locs[part] = here
 		}
 	}

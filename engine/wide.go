@@ -27,7 +27,7 @@ func (s *Session) newShuffleManager(compression codec.Compression) (*shuffle.Man
 	}
 	return shuffle.NewManager(shuffle.Config{
 		At: task.Location{Host: s.host, Executor: id.Driver}, Memory: s.memory, Disk: s.disk,
-		Storage: where, Compression: compression,
+		Storage: where, Compression: compression, RowChecksums: s.set.RowChecksums,
 	})
 }
 

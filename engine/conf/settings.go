@@ -78,7 +78,10 @@ type Settings struct {
 	ShuffleSpillCompress bool        // shuffle.spill.compress
 	RDDCompress          bool        // rdd.compress
 	BroadcastCompress    bool        // broadcast.compress
+	CacheVisibility      bool        // rdd.cache.visibilityTracking.enabled
 	ShuffleChecksum      bool        // shuffle.checksum.enabled
+	RowChecksums         bool        // shuffle.orderIndependentChecksum.enabled
+	RetryOnMismatch      bool        // shuffle.orderIndependentChecksum.enableFullRetryOnMismatch
 
 	ListenerQueues ListenerQueues
 	EventLog       EventLog

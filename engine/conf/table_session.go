@@ -24,4 +24,7 @@ var sessionKeys = []Key{
 	{Name: "redaction.regex", Kind: KindString, Default: `(?i)` + defaultRedaction,
 		Doc:  "Configuration whose key or value matches is not shown in reports and logs.",
 		bind: func(s *Settings) any { return &s.redaction }},
+	{Name: "rdd.cache.visibilityTracking.enabled", Kind: KindBool, Default: "false",
+		Doc:  "Show a cached partition to other attempts once the one that cached it has succeeded, so that accumulators count every partition.",
+		bind: func(s *Settings) any { return &s.CacheVisibility }},
 }

@@ -27,4 +27,10 @@ var shuffleKeys = []Key{
 	{Name: "shuffle.checksum.enabled", Kind: KindBool, Default: "true",
 		Doc:  "Checksum map outputs and verify them when they are read.",
 		bind: func(s *Settings) any { return &s.ShuffleChecksum }},
+	{Name: "shuffle.orderIndependentChecksum.enabled", Kind: KindBool, Default: "false",
+		Doc:  "Checksum the rows of map outputs, whatever their order, and tell when a map task that runs again writes other ones. Outputs that are combined on the map side have no such checksum.",
+		bind: func(s *Settings) any { return &s.RowChecksums }},
+	{Name: "shuffle.orderIndependentChecksum.enableFullRetryOnMismatch", Kind: KindBool, Default: "false",
+		Doc:  "When such a checksum differs, run all of the stages again that read the output; a job that has results already fails.",
+		bind: func(s *Settings) any { return &s.RetryOnMismatch }},
 }

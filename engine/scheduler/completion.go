@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -77,6 +78,12 @@ func (c *Core) attemptSucceeded(a *attempt, e ending) {
 	s.pending.remove(index)
 	if x := c.executor(a.info.Executor); x == nil || !x.lostSince(ts.epoch) {
 		c.outputs.add(s.dep.Shuffle, index, e.status)
+		if s.node.Determinism != plan.Indeterminate && c.outputs.mismatch(s.dep.Shuffle, index, e.status) {
+			c.otherRows(s, a.partition)
+			if c.stages[s.id] != s {
+				return
+			}
+		}
 	}
 	if s.running && s.making == nil && s.pending.left == 0 {
 		c.stageDone(s)

@@ -46,6 +46,10 @@ type Config struct {
 
 	Barrier conf.Barrier // zero fields: 365 days, 15 s, 40
 
+	// RetryOnMismatch runs all of the stages again that read a map output
+	// whose second computation wrote other rows (MapStatus.RowSum).
+	RetryOnMismatch bool
+
 	Seed uint64 // order in which several executors are offered
 }
 

@@ -25,7 +25,7 @@ func TestSCH_001_DrainingSetDoesNotHoldUpTheNewer(t *testing.T) {
 		t.Fatalf("older: draining %v, live %d; newer: draining %v, live %d", older.draining, older.live, newer.draining, newer.live)
 	}
 	for _, n := range old[1:] {
-		h.dies2(n)
+		h.endsKilled(n)
 	}
 	launched := 0
 	for _, dsc := range h.tasks {
@@ -41,8 +41,8 @@ func TestSCH_001_DrainingSetDoesNotHoldUpTheNewer(t *testing.T) {
 	h.empty()
 }
 
-// dies2 ends an attempt as killed, whether it was told to or not.
-func (h *harness) dies2(n id.Task) {
+// endsKilled ends an attempt as killed, whether it was told to or not.
+func (h *harness) endsKilled(n id.Task) {
 	h.t.Helper()
 	h.failWith(n, &task.Failure{Kind: task.TaskKilled, Message: "stage is over"})
 }

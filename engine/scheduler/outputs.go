@@ -28,6 +28,9 @@ type mapOutputs struct {
 	missing  int
 	byMap    map[id.Task]int32 // exactly the registered outputs, by the attempt that wrote them
 	shared   bool              // statuses was handed out: copy before the next change
+	rowSums  []int64           // [map partitions] checksums of the rows last written; nil: none came
+	// mismatched are the partitions whose second computation wrote other rows.
+	mismatched map[int32]bool
 }
 
 func (o *outputs) init() { o.shuffles = map[id.Shuffle]*mapOutputs{} }
@@ -64,6 +67,29 @@ func (o *outputs) add(s id.Shuffle, part int32, status *task.MapStatus) {
 	if m := o.shuffles[s]; m != nil {
 		m.set(part, status)
 	}
+}
+
+// mismatch notes the checksum of an output's rows, and reports whether an
+// earlier computation of the partition wrote other ones. Outputs without a
+// checksum match any.
+func (o *outputs) mismatch(s id.Shuffle, part int32, status *task.MapStatus) bool {
+	m := o.shuffles[s]
+	if m == nil || status.RowSum == 0 {
+		return false
+	}
+	if m.rowSums == nil {
+		m.rowSums = make([]int64, len(m.statuses))
+	}
+	before := m.rowSums[part]
+	m.rowSums[part] = status.RowSum
+	if before == 0 || before == status.RowSum {
+		return false
+	}
+	if m.mismatched == nil {
+		m.mismatched = map[int32]bool{}
+	}
+	m.mismatched[part] = true
+	return true
 }
 
 // complete reports whether every output of a shuffle is there.

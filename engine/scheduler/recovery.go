@@ -97,17 +97,38 @@ func (c *Core) resubmitFailed() {
 // whatever was made from its former outputs is undone too, and the jobs for
 // which that is not possible are aborted.
 func (c *Core) rollBack(m *stage) {
-	const advice = "checkpoint or persist before the repartition, or sort before it"
-	affected := []*stage{m}
+	c.rollBackAll(m, append(descendants(m), m))
+}
+
+// otherRows deals with a map task that ran again and wrote other rows than
+// before, though nothing said that it might.
+func (c *Core) otherRows(m *stage, partition int32) {
+	c.warn(fmt.Sprintf("map partition %d of %s (stage %d) was computed again and wrote other rows than before", partition, m.info.Name, m.id))
+	if c.cfg.RetryOnMismatch {
+		c.rollBackAll(m, descendants(m))
+	}
+}
+
+// descendants are the stages that read what a stage writes, directly or not.
+func descendants(m *stage) []*stage {
+	var list []*stage
 	seen := map[*stage]bool{m: true}
-	for i := 0; i < len(affected); i++ {
-		for _, ch := range affected[i].children {
+	work := []*stage{m}
+	for i := 0; i < len(work); i++ {
+		for _, ch := range work[i].children {
 			if !seen[ch] {
 				seen[ch] = true
-				affected = append(affected, ch)
+				work = append(work, ch)
+				list = append(list, ch)
 			}
 		}
 	}
+	return list
+}
+
+// rollBackAll undoes what stages made from the former outputs of m.
+func (c *Core) rollBackAll(m *stage, affected []*stage) {
+	const advice = "checkpoint or persist before the repartition, or sort before it"
 	slices.SortFunc(affected, byStage)
 	for _, s := range affected {
 		if s.dep != nil || c.stages[s.id] != s {

@@ -43,6 +43,7 @@ func NewCombineWriter[K, V, C any](m *Manager, env spill.Env, to Target, key cod
 	if err != nil {
 		return nil, err
 	}
+	w.sums = nil // what is combined depends on the memory there is
 	c, err := spill.NewCombiner(env, "shuffle combine", key, a, w.Add)
 	if err != nil {
 		return nil, errors.Join(err, w.Close())

@@ -134,7 +134,11 @@ func (w *Writer[T]) Commit() (*task.MapStatus, error) {
 }
 
 func (w *Writer[T]) status(sizes []int64) *task.MapStatus {
-	return task.NewMapStatus(w.m.cfg.At, w.to.Map, sizes)
+	s := task.NewMapStatus(w.m.cfg.At, w.to.Map, sizes)
+	if w.sums != nil {
+		s.RowSum = aggregate(w.sums)
+	}
+	return s
 }
 
 func (w *Writer[T]) commit(name outputID) (sizes []int64, err error) {

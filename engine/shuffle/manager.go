@@ -46,6 +46,10 @@ type Config struct {
 	Storage     Storage
 	Compression codec.Compression // of frames; nil: none
 	FS          fsys.FS           // for the files of other processes (Attach); nil: the system's
+	// RowChecksums puts into map statuses a checksum of the rows written that
+	// does not depend on their order. Outputs that are combined have none: what
+	// is combined depends on the memory there is.
+	RowChecksums bool
 }
 
 // Manager keeps one executor's committed map outputs. Its methods may be

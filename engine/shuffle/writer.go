@@ -64,6 +64,7 @@ type Writer[T any] struct {
 	counts []int32
 	pack   []byte // a compressed frame
 	rows   int64
+	sums   []rowSum // [reducers]; nil: not asked for
 	closed bool
 }
 
@@ -102,6 +103,9 @@ func NewWriter[T any](m *Manager, env spill.Env, to Target, partition Partitione
 	w := &Writer[T]{m: m, env: env, to: to, partition: partition, codec: c}
 	w.sizer, _ = c.(codec.Rows[T])
 	w.plain = codec.IsPlain[T]() && c.Fixed() > 0
+	if m.cfg.RowChecksums && !codec.Padded[T]() {
+		w.sums = make([]rowSum, to.Reducers)
+	}
 	w.c = env.Memory.Consumer("shuffle write", w.give)
 	w.arena.c = w.c
 	return w, nil
@@ -128,6 +132,9 @@ func (w *Writer[T]) Add(rows []T) error {
 		n := min(len(rows), rowsMax)
 		parts := w.parts[:n]
 		w.partition(parts, rows[:n])
+		if w.sums != nil {
+			w.sumRows(rows[:n], parts)
+		}
 		var err error
 		if w.plain {
 			err = w.scatter(rows[:n], parts)

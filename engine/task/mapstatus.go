@@ -20,6 +20,9 @@ import (
 type MapStatus struct {
 	Location Location
 	Map      id.Task // the attempt that wrote the output, part of its blocks' names
+	// RowSum is a checksum of the rows, whatever their order within a block;
+	// 0: none was asked for.
+	RowSum int64
 
 	reducers int
 	sizes    []byte // [reducers] encoded sizes; nil in the highly compressed form
@@ -123,8 +126,8 @@ func words(n int) int { return (n + 63) / 64 }
 
 // A map status in bytes:
 //
-//	tag │ form │ map │ host │ executor │ reducers │ sizes … │ crc32c             (form 0)
-//	tag │ form │ map │ host │ executor │ reducers │ average │ empty bitmap │
+//	tag │ form │ row checksum, if any │ map │ host │ executor │ reducers │ sizes … │ crc32c   (form 0)
+//	tag │ form │ row checksum, if any │ map │ host │ executor │ reducers │ average │ empty bitmap │
 //	     huge blocks │ (index, size byte) … │ crc32c                             (form 1)
 
 const (
@@ -132,6 +135,7 @@ const (
 
 	formExact  byte = 0
 	formHighly byte = 1
+	formRowSum byte = 0x80 // added to either: a row checksum of 8 bytes follows
 )
 
 // AppendMapStatus appends s.
@@ -141,7 +145,11 @@ func AppendMapStatus(dst []byte, s *MapStatus) []byte {
 	if s.sizes == nil && s.reducers > 0 {
 		form = formHighly
 	}
-	dst = append(dst, tagMapStatus, form)
+	if s.RowSum != 0 {
+		dst = binary.LittleEndian.AppendUint64(append(dst, tagMapStatus, form|formRowSum), uint64(s.RowSum))
+	} else {
+		dst = append(dst, tagMapStatus, form)
+	}
 	dst = binary.AppendVarint(dst, int64(s.Map))
 	dst = appendString(dst, s.Location.Host)
 	dst = appendString(dst, string(s.Location.Executor))
@@ -169,8 +177,14 @@ func DecodeMapStatus(b []byte, s *MapStatus) error {
 		return err
 	}
 	r := wireReader{b: body}
-	form := r.u8()
-	*s = MapStatus{Map: id.Task(r.varint()), Location: Location{
+	form, rows := r.u8(), int64(0)
+	if form&formRowSum != 0 {
+		form &^= formRowSum
+		if rows = r.i64(); rows == 0 {
+			return corrupt("map status", len(b), "malformed")
+		}
+	}
+	*s = MapStatus{RowSum: rows, Map: id.Task(r.varint()), Location: Location{
 		Host:     r.keep(s.Location.Host),
 		Executor: id.Executor(r.keep(string(s.Location.Executor))),
 	}}

@@ -84,7 +84,10 @@ func sampleMapStatuses() []*task.MapStatus {
 		many[i] = int64(i%5) << 24
 	}
 	many[3], many[2499] = 1<<40, 0
+	summed := task.NewMapStatus(here, 5, []int64{1, 2})
+	summed.RowSum = -7
 	return []*task.MapStatus{
+		summed,
 		task.NewMapStatus(here, 0, nil),
 		task.NewMapStatus(task.Location{Host: "other", Executor: "17"}, 1<<40, []int64{0, 1, 1 << 35, 9}),
 		task.NewMapStatus(here, 3, many),
@@ -99,7 +102,7 @@ func TestMapStatusRoundTrip(t *testing.T) {
 		if err := task.DecodeMapStatus(b, &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Location != s.Location || got.Map != s.Map || got.Reducers() != s.Reducers() {
+		if got.Location != s.Location || got.RowSum != s.RowSum || got.Map != s.Map || got.Reducers() != s.Reducers() {
 			t.Fatalf("status %d: got %+v", i, got)
 		}
 		for r := range s.Reducers() {
