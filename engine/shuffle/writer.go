@@ -162,20 +162,31 @@ func (w *Writer[T]) start() {
 // scatter moves plain rows into their reducers' chunks: a row's bytes are
 // read once and written once.
 func (w *Writer[T]) scatter(rows []T, parts []int32) error {
+	for {
+		n := moveMost(w.chunks, parts, rows)
+		if n == len(rows) {
+			return nil
+		}
+		rows, parts = rows[n:], parts[n:]
+		if err := w.turn(int(parts[0]), int(unsafe.Sizeof(rows[0]))); err != nil {
+			return err
+		}
+	}
+}
+
+// moveRows moves rows until a chunk is full and returns how many it moved.
+func moveRows[T any](chunks []chunkState, parts []int32, rows []T) int {
 	var zero T
 	size := uint32(unsafe.Sizeof(zero))
-	chunks := w.chunks
 	for i := range rows {
 		c := &chunks[parts[i]]
 		if c.off+size > c.end {
-			if err := w.turn(int(parts[i]), int(size)); err != nil {
-				return err
-			}
+			return i
 		}
 		*(*T)(unsafe.Add(c.base, c.off)) = rows[i]
 		c.off += size
 	}
-	return nil
+	return len(rows)
 }
 
 // groupMax is the number of reducers from which a batch has too few rows for
