@@ -1,6 +1,7 @@
 package workloads
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -66,6 +67,12 @@ type value struct {
 // parse reads text as the parameter's kind and checks its range.
 func (p Param) parse(text string) (value, error) {
 	v, err := p.read(text)
+	if errors.Is(err, strconv.ErrRange) { // a number, and no such one is allowed
+		if p.Max == "" {
+			return value{}, fmt.Errorf("cannot set %s to %q: that is too large a number", p.Name, text)
+		}
+		return value{}, fmt.Errorf("cannot set %s to %q: it must be %s", p.Name, text, p.Range())
+	}
 	if err != nil {
 		return value{}, fmt.Errorf("cannot set %s to %q: write %s", p.Name, text, kindTable[p.Kind].write)
 	}
@@ -106,7 +113,7 @@ func (p Param) read(text string) (v value, err error) {
 	case Float:
 		f, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 		if err == nil && (math.IsNaN(f) || math.IsInf(f, 0)) {
-			err = strconv.ErrRange
+			err = strconv.ErrSyntax
 		}
 		return value{f: f}, err
 	case Duration:
@@ -131,8 +138,11 @@ func parseInt(text string) (int64, error) {
 		return n, nil
 	}
 	f, ferr := strconv.ParseFloat(t, 64)
-	if ferr != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+	switch {
+	case ferr != nil || f != math.Trunc(f):
 		return 0, err
+	case math.Abs(f) > 1<<53: // floats no longer tell whole numbers apart
+		return 0, strconv.ErrRange
 	}
 	return int64(f), nil
 }

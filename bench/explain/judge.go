@@ -46,7 +46,7 @@ func (f *Finding) judge(workers int, memory int64, ownSkew float64) {
 			saved[Skew] = s
 		} else {
 			l := &x.Longest
-			f.Notes = append(f.Notes, fmt.Sprintf("task %d of stage %s took %s times the mean, but needed no more of its processor: it waited for one that others had, or slept", l.Index, l.Stage, times(l.Ratio)))
+			f.Notes = append(f.Notes, fmt.Sprintf("task %d of stage %s took %s times the mean; if every task had a processor to itself, even tasks would save only %s of the time: what took longer mostly waited for a processor that others had, or slept", l.Index, l.Stage, times(l.Ratio), percent(max(0, ownSkew))))
 		}
 	}
 	if s := share(x.Outside, f.Measured); s >= between {

@@ -85,10 +85,16 @@ func ParseBytes(s string) (Bytes, error) {
 	}
 	v *= unit
 	if v >= math.MaxInt64 {
-		return 0, fmt.Errorf("cannot read %q as a size: it is larger than %s", s, Bytes(math.MaxInt64))
+		return 0, tooLarge(fmt.Sprintf("cannot read %q as a size: it is larger than %s", s, Bytes(math.MaxInt64)))
 	}
 	return Bytes(math.Round(v)), nil
 }
+
+// tooLarge is an error that is a strconv.ErrRange and says more.
+type tooLarge string
+
+func (e tooLarge) Error() string { return string(e) }
+func (tooLarge) Unwrap() error   { return strconv.ErrRange }
 
 // Duration prints d with three significant digits in the unit that suits:
 // "950 ns", "12.3 µs", "1.50 s", "2m 05s", "1h 02m".

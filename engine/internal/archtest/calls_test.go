@@ -77,7 +77,7 @@ var bans = []ban{
 		why: "the scheduler's core gets its time from its caller"},
 	{calls: []string{"rand.Int*", "rand.N", "rand.Uint*", "rand.Shuffle", "rand.Perm", "rand.Float*"},
 		where: []string{"engine/scheduler", "engine/plan"}, why: "decisions repeat: use a seeded source"},
-	{calls: []string{"pprof.StartCPUProfile", "pprof.StopCPUProfile", "pprof.WriteHeapProfile", "pprof.Lookup", "trace.Start", "trace.NewFlightRecorder",
+	{calls: []string{"pprof.StartCPUProfile", "pprof.StopCPUProfile", "pprof.WriteHeapProfile", "pprof.Lookup", "pprof.Profiles", "trace.Start", "trace.NewFlightRecorder",
 		"runtime.SetBlockProfileRate", "runtime.SetCPUProfileRate", "fgprof.*", "net/http/pprof"}, where: []string{"."},
 		why: "whole-run profiles are pkg/profile's, in package profiles"},
 	{calls: []string{"runtime.SetMutexProfileFraction", "runtime.MemProfileRate", "profile.Start"}, where: []string{"."}, except: []string{"profiles/capture.go"},
