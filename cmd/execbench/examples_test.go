@@ -18,6 +18,9 @@ import (
 // sizes and counts are made smaller, and folders that the example takes for
 // granted are made.
 func TestExamples(t *testing.T) {
+	if raceEnabled {
+		t.Skip("hundreds of whole programs take most of ten minutes with the race detector; the scripts run every verb with it")
+	}
 	shell, err := exec.LookPath("bash")
 	if err != nil {
 		t.Skip("the examples are for bash")
