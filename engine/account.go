@@ -13,9 +13,10 @@ import (
 // driver holds: decoded broadcasts, results on their way to the caller,
 // tables of the scheduler.
 type account struct {
-	name string
-	mu   sync.Mutex
-	r    *memory.Reservation
+	name   string
+	mu     sync.Mutex
+	r      *memory.Reservation
+	closed bool
 }
 
 // accounts returns the driver's accounts, named.
@@ -25,14 +26,30 @@ func (c *core) accounts() []*account {
 }
 
 // add changes the account by delta bytes. It fails only when it grows and
-// memory is refused.
+// memory is refused, or the session is closed.
 func (a *account) add(delta int64) error {
 	if delta == 0 {
 		return nil
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.r.Resize(a.r.Bytes() + delta)
+	switch {
+	case !a.closed:
+		return a.r.Resize(a.r.Bytes() + delta)
+	case delta > 0:
+		return ErrClosed
+	}
+	return nil // release gave it back: a job's caller may come home after Close
+}
+
+// release gives back what the account holds, and ends it.
+func (a *account) release() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.r != nil && !a.closed {
+		a.r.Release()
+	}
+	a.closed = true
 }
 
 // await is add for a goroutine that may wait for attempts to give memory back:

@@ -239,8 +239,9 @@ func checkStream(t testing.TB, events []event.Event) {
 		case *event.TaskEnd:
 			begin(tasks[e.Info.Task], 1, e.Info.TaskAttempt)
 			tasks[e.Info.Task]++
-			// One that never began has no running message.
-			if b := e.StatusBytes; e.Stamps != (task.Stamps{}) && (b[0] != launched[e.Info.Task] || b[1] <= 0 || b[2] <= b[1]) {
+			// One that never began has no running message: one that was taken
+			// back, or one that a closed executor refused, which has no worker.
+			if b := e.StatusBytes; e.Stamps != (task.Stamps{}) && e.Worker >= 0 && (b[0] != launched[e.Info.Task] || b[1] <= 0 || b[2] <= b[1]) {
 				bad("%v: messages of %v bytes, launched with %d", e.Info.TaskAttempt, b, launched[e.Info.Task])
 			}
 			checkTimes(bad, e)

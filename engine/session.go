@@ -325,9 +325,7 @@ func (s *Session) stop(grace time.Duration) error {
 		errs = append(errs, s.store.Close())
 	}
 	for _, a := range s.accounts() {
-		if a.r != nil {
-			a.r.Release()
-		}
+		a.release()
 	}
 	if s.memory != nil {
 		errs = append(errs, s.memory.Close())
