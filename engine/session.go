@@ -304,12 +304,10 @@ func (s *Session) stop(grace time.Duration) error {
 	var errs []error
 	if s.driver != nil {
 		s.driver.CancelAll("session closed")
+		errs = append(errs, s.driver.Close()) // first: no job begins on an executor that is closed
 	}
 	if s.executor != nil {
 		errs = append(errs, s.executor.Close(grace))
-	}
-	if s.driver != nil {
-		errs = append(errs, s.driver.Close())
 	}
 	if s.sampler != nil {
 		s.sampler.close()
