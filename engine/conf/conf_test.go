@@ -113,7 +113,7 @@ func TestValues(t *testing.T) {
 		"barrier.sync.timeout":               "30",
 		"spark.scheduler.mode":               "fair",
 		"io.compression.codec":               "LZ4",
-		"spark.shuffle.checksum.enabled":     "False",
+		"spark.broadcast.compress":           "False",
 		"spark.unsafe.exceptionOnMemoryLeak": "true",
 	})
 	if err != nil || len(warnings) != 0 {
@@ -131,7 +131,7 @@ func TestValues(t *testing.T) {
 		{"barrier", s.Barrier.SyncTimeout, 30 * time.Second},
 		{"mode", s.SchedulingMode, FAIR},
 		{"codec", s.Compression, CompressionLZ4},
-		{"checksum", s.ShuffleChecksum, false},
+		{"compressed broadcasts", s.BroadcastCompress, false},
 		{"leak", s.LeakedMemoryIsFailure, true},
 	} {
 		if c.got != c.want {

@@ -79,7 +79,6 @@ type Settings struct {
 	RDDCompress          bool        // rdd.compress
 	BroadcastCompress    bool        // broadcast.compress
 	CacheVisibility      bool        // rdd.cache.visibilityTracking.enabled
-	ShuffleChecksum      bool        // shuffle.checksum.enabled
 	RowChecksums         bool        // shuffle.orderIndependentChecksum.enabled
 	RetryOnMismatch      bool        // shuffle.orderIndependentChecksum.enableFullRetryOnMismatch
 

@@ -53,6 +53,7 @@ var ignoredKeys = []Key{
 	{Name: "shuffle.spill.maxSizeInBytesForSpillThreshold", Kind: KindBytes, Unit: "b", Default: "9223372036854775807", Ignored: "memory alone decides when to spill", Doc: "Bytes after which a sorter spills."},
 	{Name: "shuffle.spill.batchSize", Kind: KindInt, Default: "10000", Ignored: oneWriter, Doc: "Records of a spilled batch."},
 	{Name: "shuffle.sync", Kind: KindBool, Default: "false", Ignored: "shuffle files do not outlive the session", Doc: "Sync shuffle files to the device."},
+	{Name: "shuffle.checksum.enabled", Kind: KindBool, Default: "true", Ignored: "map outputs are always checksummed, and verified when they are read", Doc: "Checksum map outputs."},
 	{Name: "shuffle.checksum.algorithm", Kind: KindString, Default: "ADLER32", Ignored: "the engine has one checksum", Doc: "Checksum of map outputs."},
 	{Name: "shuffle.detectCorrupt", Kind: KindBool, Default: "true", Ignored: "checksums find what is corrupt", Doc: "Look for corrupt blocks when they are fetched."},
 	{Name: "shuffle.detectCorrupt.useExtraMemory", Kind: KindBool, Default: "false", Ignored: "checksums find what is corrupt", Doc: "Look early, with extra memory."},
