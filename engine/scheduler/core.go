@@ -139,6 +139,8 @@ func (c *Core) Handle(now int64, e Event) []Command {
 		c.removeShuffle(e.Shuffle)
 	case *ExecutorAdded:
 		c.executorAdded(e.ExecutorSpec)
+	case *ExecutorGone:
+		c.executorGone(e.Executor)
 	case *ExecutorLost:
 		c.executorLost(e.Executor, e.Reason, e.CausedByApp)
 	case *SlotLost:

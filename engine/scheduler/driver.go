@@ -268,6 +268,11 @@ func (d *Driver) SlotLost(t id.Task, left int) {
 // AddExecutor brings slots.
 func (d *Driver) AddExecutor(x ExecutorSpec) { d.box.post(item{event: &ExecutorAdded{x}}) }
 
+// ExecutorGone tells that an executor answers no more: nothing is launched
+// there from now on, and what ran there is not launched elsewhere before
+// LoseExecutor tells why it went.
+func (d *Driver) ExecutorGone(n id.Executor) { d.box.post(item{event: &ExecutorGone{n}}) }
+
 // LoseExecutor takes an executor away: its attempts fail, its map outputs are
 // run again. causedByApp says whether the failures count.
 func (d *Driver) LoseExecutor(n id.Executor, reason string, causedByApp bool) {

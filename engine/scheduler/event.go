@@ -109,6 +109,10 @@ type (
 
 	// ExecutorAdded brings slots.
 	ExecutorAdded struct{ ExecutorSpec }
+	// ExecutorGone tells that an executor answers no more and that why is not
+	// known yet: it is offered no task, and its attempts are kept, so that
+	// none is launched again before ExecutorLost tells what their end means.
+	ExecutorGone struct{ Executor id.Executor }
 	// ExecutorLost takes an executor away with its map outputs.
 	ExecutorLost struct {
 		Executor    id.Executor
@@ -144,6 +148,7 @@ func (*OutputsAsked) isEvent()   {}
 func (*StateAsked) isEvent()     {}
 func (*ShuffleRemoved) isEvent() {}
 func (*ExecutorAdded) isEvent()  {}
+func (*ExecutorGone) isEvent()   {}
 func (*ExecutorLost) isEvent()   {}
 func (*SlotLost) isEvent()       {}
 func (*TimerDue) isEvent()       {}

@@ -19,6 +19,7 @@ type executor struct {
 	slots int
 	free  int
 	alive bool
+	gone  bool // not alive, and why is still to be told
 	// lostAt is the epoch at which its loss was handled, distrusted the one
 	// after its map outputs were last unregistered as a whole; -1: never.
 	lostAt, distrusted int64

@@ -84,6 +84,60 @@ func TestSCH_002_NothingIsKeptOfALostExecutor(t *testing.T) {
 	h.empty()
 }
 
+func TestSCH_003_TasksOfAnExecutorWaitForTheReasonOfItsLoss(t *testing.T) {
+	h := newHarness(t, two(2))
+	_, r := mapReduce(h, 4, 1)
+	h.submit(0, r)
+	var on []id.Task
+	for _, n := range slices.Clone(h.order) {
+		if h.tasks[n].Executor == "a" {
+			on = append(on, n)
+		} else {
+			h.ok(n)
+		}
+	}
+	h.do(&ExecutorGone{Executor: "a"})
+	h.clear()
+	h.submit(1, h.node(1)) // b makes offers, for others
+	h.ok(h.find(2, 0))
+	h.succeeded(1, 1)
+	if got := h.lines("launch"); len(on) != 2 || len(got) != 1 || !strings.Contains(got[0], "on b") {
+		t.Fatalf("%d attempts on the executor that is gone; launched before the reason is known: %q", len(on), got)
+	}
+	h.ok(on[0]) // its status was under way
+	if h.infos[on[0]].Reason != task.Success || h.core.executor("a").free != 0 {
+		t.Fatalf("a late status: %v, %d slots free", h.infos[on[0]].Reason, h.core.executor("a").free)
+	}
+	h.clear()
+	h.gone(on[1])
+	h.do(&ExecutorLost{Executor: "a", Reason: "gone", CausedByApp: true})
+	for _, n := range on { // the output of the other went too
+		index := fmt.Sprintf(": %d.1 of 0.0", h.infos[n].Info.Index)
+		if got := h.lines("launch"); !slices.ContainsFunc(got, func(l string) bool { return strings.Contains(l, index) && strings.Contains(l, "on b") }) {
+			t.Errorf("task%s is not launched on b: %q", index, got)
+		}
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+func TestSCH_003_ExecutorThatComesBackBeforeTheReason(t *testing.T) {
+	h := newHarness(t, two(1))
+	h.submit(0, h.node(2))
+	n := h.order[0]
+	x := h.tasks[n].Executor
+	h.do(&ExecutorGone{Executor: x})
+	h.gone(n)
+	h.do(&ExecutorAdded{ExecutorSpec{ID: x, Host: "h" + string(x), Slots: 1}})
+	if h.infos[n].Reason != task.ExecutorLostFailure {
+		t.Fatalf("its former attempt ended with %v", h.infos[n].Reason)
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
 func TestSCH_004_TaskOfTwoCPUs(t *testing.T) {
 	cfg := Config{Executors: []ExecutorSpec{{ID: "none", Host: "h", Slots: 0}, {ID: "one", Host: "h", Slots: 1}}, TaskCPUs: 2}
 	h := newHarness(t, cfg)

@@ -165,13 +165,16 @@ func (c *Core) addExecutor(spec ExecutorSpec) *executor {
 		c.executors = append(c.executors, x)
 	}
 	x.host, x.slots, x.free = spec.Host, spec.Slots, spec.Slots
-	x.alive, x.lostAt, x.distrusted = true, -1, -1
+	x.alive, x.gone, x.lostAt, x.distrusted = true, false, -1, -1
 	return x
 }
 
 func (c *Core) executorAdded(spec ExecutorSpec) {
-	if x := c.executor(spec.ID); x != nil && x.alive {
-		return
+	if x := c.executor(spec.ID); x != nil {
+		if x.alive {
+			return
+		}
+		c.executorLost(spec.ID, "another took its place", false) // nothing, unless its loss was still to be told
 	}
 	c.addExecutor(spec)
 	c.emit(&event.ExecutorAdded{At: c.now, Executor: spec.ID, Host: spec.Host, Cores: int32(spec.Slots)})
@@ -181,13 +184,27 @@ func (c *Core) executorAdded(spec ExecutorSpec) {
 	c.offers = true
 }
 
-// executorLost ends the executor's attempts and forgets its map outputs.
-func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) {
+// executorGone stops offering an executor. What ran there stays as it is
+// until executorLost.
+func (c *Core) executorGone(n id.Executor) {
 	x := c.executor(n)
 	if x == nil || !x.alive {
 		return
 	}
-	x.alive, x.free = false, 0
+	x.alive, x.gone, x.free = false, true, 0
+	for _, ts := range c.sets {
+		c.recomputeLevels(ts)
+	}
+	c.offers = true
+}
+
+// executorLost ends the executor's attempts and forgets its map outputs.
+func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) {
+	x := c.executor(n)
+	if x == nil || !x.alive && !x.gone {
+		return
+	}
+	x.alive, x.gone, x.free = false, false, 0
 	clear(c.locations)
 	for _, ts := range slices.Clone(c.sets) {
 		c.setLostExecutor(ts, x, reason, causedByApp)
