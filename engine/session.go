@@ -283,9 +283,12 @@ func (b *backend) Launch(_ id.Executor, t id.Task, desc []byte) {
 	b.executor.Launch(t, desc)
 }
 
-func (b *backend) Kill(t id.Task, interrupt bool, reason string) {
+func (b *backend) Kill(_ id.Executor, t id.Task, interrupt bool, reason string) {
 	b.executor.Kill(t, interrupt, reason)
 }
+
+// Drop implements scheduler.Backend.
+func (b *backend) Drop(id.Executor, string) {}
 
 // Close ends the session: it cancels what runs, joins every goroutine, and
 // removes every file. The error tells what would not end or was not given

@@ -51,6 +51,20 @@ type BlockManagerAdded struct {
 	Memory   int64 // managed bytes
 }
 
+// ExecutorRemoved tells that an executor is lost, and why. Its attempts ended
+// before.
+type ExecutorRemoved struct {
+	At       int64
+	Executor id.Executor
+	Reason   string
+}
+
+// BlockManagerRemoved tells that an executor's blocks are lost.
+type BlockManagerRemoved struct {
+	At       int64
+	Executor id.Executor
+}
+
 // NodeInfo describes one dataset of a stage (Spark's RDDInfo).
 type NodeInfo struct {
 	ID          id.Node
@@ -223,19 +237,21 @@ type Phase struct {
 // ApplicationEnd closes a session; a file without it was cut off.
 type ApplicationEnd struct{ At int64 }
 
-func (*ApplicationStart) event()  {}
-func (*ExecutorAdded) event()     {}
-func (*BlockManagerAdded) event() {}
-func (*JobStart) event()          {}
-func (*JobEnd) event()            {}
-func (*StageSubmitted) event()    {}
-func (*StageCompleted) event()    {}
-func (*TaskStart) event()         {}
-func (*TaskGettingResult) event() {}
-func (*TaskEnd) event()           {}
-func (*BlockUpdated) event()      {}
-func (*NodeUnpersisted) event()   {}
-func (*MemorySample) event()      {}
-func (*WorkerTime) event()        {}
-func (*Phase) event()             {}
-func (*ApplicationEnd) event()    {}
+func (*ApplicationStart) event()    {}
+func (*ExecutorAdded) event()       {}
+func (*BlockManagerAdded) event()   {}
+func (*JobStart) event()            {}
+func (*JobEnd) event()              {}
+func (*StageSubmitted) event()      {}
+func (*StageCompleted) event()      {}
+func (*TaskStart) event()           {}
+func (*TaskGettingResult) event()   {}
+func (*TaskEnd) event()             {}
+func (*BlockUpdated) event()        {}
+func (*NodeUnpersisted) event()     {}
+func (*MemorySample) event()        {}
+func (*WorkerTime) event()          {}
+func (*Phase) event()               {}
+func (*ApplicationEnd) event()      {}
+func (*ExecutorRemoved) event()     {}
+func (*BlockManagerRemoved) event() {}

@@ -25,6 +25,8 @@ const (
 	kindWorkerTime
 	kindPhase
 	kindApplicationEnd
+	kindExecutorRemoved
+	kindBlockManagerRemoved
 )
 
 // form is how an event of this package goes to and from a file: its kind and
@@ -321,3 +323,16 @@ func (e *Phase) fields(c *codec) {
 
 func (*ApplicationEnd) kind() uint8       { return kindApplicationEnd }
 func (e *ApplicationEnd) fields(c *codec) { c.time(&e.At) }
+
+func (*ExecutorRemoved) kind() uint8 { return kindExecutorRemoved }
+func (e *ExecutorRemoved) fields(c *codec) {
+	number(c, &e.At, 0)
+	c.text((*string)(&e.Executor))
+	c.text(&e.Reason)
+}
+
+func (*BlockManagerRemoved) kind() uint8 { return kindBlockManagerRemoved }
+func (e *BlockManagerRemoved) fields(c *codec) {
+	number(c, &e.At, 0)
+	c.text((*string)(&e.Executor))
+}

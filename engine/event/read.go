@@ -198,6 +198,10 @@ func (d *decoder) blank(kind uint8) form {
 		return new(Phase)
 	case kindApplicationEnd:
 		return new(ApplicationEnd)
+	case kindExecutorRemoved:
+		return new(ExecutorRemoved)
+	case kindBlockManagerRemoved:
+		return new(BlockManagerRemoved)
 	}
 	return nil
 }

@@ -143,6 +143,10 @@ func (s *spark) write(e Event) error {
 		return s.line(&sparkUnpersistRDD{"SparkListenerUnpersistRDD", int32(e.Node)})
 	case *MemorySample:
 		s.sample(e)
+	case *ExecutorRemoved:
+		return s.line(&sparkExecutorRemoved{"SparkListenerExecutorRemoved", s.ms(e.At), string(e.Executor), e.Reason})
+	case *BlockManagerRemoved:
+		return s.line(&sparkBlockManagerRemoved{"SparkListenerBlockManagerRemoved", s.manager(e.Executor), s.ms(e.At)})
 	case *ApplicationEnd:
 		return s.line(&sparkApplicationEnd{"SparkListenerApplicationEnd", s.ms(e.At), 0})
 	}

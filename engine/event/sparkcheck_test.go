@@ -73,6 +73,8 @@ var (
 			"Total Cores": integerField, "Log Urls": textMap, "?Attributes": textMap, "?Resources": textMap, "?Resource Profile Id": integerField}},
 		"SparkListenerBlockManagerAdded": {"Block Manager ID": managerShape, "Maximum Memory": integerField, "?Timestamp": integerField,
 			"?Maximum Onheap Memory": integerField, "Maximum Offheap Memory": integerField},
+		"SparkListenerExecutorRemoved":     {"Timestamp": integerField, "Executor ID": textField, "Removed Reason": textField},
+		"SparkListenerBlockManagerRemoved": {"Block Manager ID": managerShape, "?Timestamp": integerField},
 		"SparkListenerEnvironmentUpdate": {"JVM Information": textMap, "Spark Properties": textMap, "?Hadoop Properties": textMap,
 			"System Properties": textMap, "?Metrics Properties": textMap, "Classpath Entries": textMap},
 		"SparkListenerApplicationStart": {"App Name": textField, "App ID": textField, "Timestamp": integerField, "User": textField},

@@ -57,6 +57,19 @@ type (
 		OffHeap   int64 `json:"Maximum Offheap Memory"`
 	}
 
+	sparkExecutorRemoved struct {
+		Event     string
+		Timestamp int64
+		Executor  string `json:"Executor ID"`
+		Reason    string `json:"Removed Reason"`
+	}
+
+	sparkBlockManagerRemoved struct {
+		Event     string
+		ID        sparkBlockManagerID `json:"Block Manager ID"`
+		Timestamp int64
+	}
+
 	sparkEnvironmentUpdate struct {
 		Event     string
 		JVM       map[string]string `json:"JVM Information"`

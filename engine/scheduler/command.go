@@ -20,9 +20,16 @@ type (
 	}
 	// Kill asks an attempt to end.
 	Kill struct {
+		Executor  id.Executor
 		Task      id.Task
 		Interrupt bool
 		Reason    string
+	}
+	// DropExecutor tells that an executor is lost: whatever it still does or
+	// holds is for nothing.
+	DropExecutor struct {
+		Executor id.Executor
+		Reason   string
 	}
 	// Emit tells the session's listeners. Of a TaskEnd, Merge are the
 	// accumulator updates to merge first.
@@ -69,18 +76,19 @@ type (
 	Warn struct{ Text string }
 )
 
-func (*Launch) isCommand()      {}
-func (*Kill) isCommand()        {}
-func (*Emit) isCommand()        {}
-func (*MakeBinary) isCommand()  {}
-func (*DropBinary) isCommand()  {}
-func (*FetchResult) isCommand() {}
-func (*RemoveBlock) isCommand() {}
-func (*Deliver) isCommand()     {}
-func (*EndJob) isCommand()      {}
-func (*SetTimer) isCommand()    {}
-func (*Answer) isCommand()      {}
-func (*Warn) isCommand()        {}
+func (*Launch) isCommand()       {}
+func (*Kill) isCommand()         {}
+func (*DropExecutor) isCommand() {}
+func (*Emit) isCommand()         {}
+func (*MakeBinary) isCommand()   {}
+func (*DropBinary) isCommand()   {}
+func (*FetchResult) isCommand()  {}
+func (*RemoveBlock) isCommand()  {}
+func (*Deliver) isCommand()      {}
+func (*EndJob) isCommand()       {}
+func (*SetTimer) isCommand()     {}
+func (*Answer) isCommand()       {}
+func (*Warn) isCommand()         {}
 
 // slab hands out values that are used again after reset, so that a step that
 // does what the one before did allocates nothing.

@@ -118,7 +118,10 @@ type Backend interface {
 	// Launch hands an encoded description to an executor, which copies it.
 	Launch(executor id.Executor, t id.Task, desc []byte)
 	// Kill asks attempt t to end; unknown and ended attempts are ignored.
-	Kill(t id.Task, interrupt bool, reason string)
+	Kill(executor id.Executor, t id.Task, interrupt bool, reason string)
+	// Drop tells that an executor is lost: its attempts have ended for the
+	// driver, which launches nothing there any more.
+	Drop(executor id.Executor, reason string)
 }
 
 // Blocks are the stored results.

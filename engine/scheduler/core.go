@@ -142,7 +142,10 @@ func (c *Core) Handle(now int64, e Event) []Command {
 	case *ExecutorGone:
 		c.executorGone(e.Executor)
 	case *ExecutorLost:
-		c.executorLost(e.Executor, e.Reason, e.CausedByApp)
+		lost := c.executorLost(e.Executor, e.Reason, e.CausedByApp)
+		if e.Token != 0 {
+			c.answer(&Answer{Token: e.Token, OK: lost})
+		}
 	case *SlotLost:
 		c.slotLost(e)
 	case *TimerDue:
@@ -220,9 +223,9 @@ func (c *Core) emit(e event.Event) {
 	c.out = append(c.out, m)
 }
 
-func (c *Core) kill(t id.Task, interrupt bool, reason string) {
+func (c *Core) kill(a *attempt, interrupt bool, reason string) {
 	k := c.slabs.kill.next()
-	*k = Kill{Task: t, Interrupt: interrupt, Reason: reason}
+	*k = Kill{Executor: a.info.Executor, Task: a.info.Task, Interrupt: interrupt, Reason: reason}
 	c.out = append(c.out, k)
 }
 

@@ -274,9 +274,12 @@ func (d *Driver) AddExecutor(x ExecutorSpec) { d.box.post(item{event: &ExecutorA
 func (d *Driver) ExecutorGone(n id.Executor) { d.box.post(item{event: &ExecutorGone{n}}) }
 
 // LoseExecutor takes an executor away: its attempts fail, its map outputs are
-// run again. causedByApp says whether the failures count.
-func (d *Driver) LoseExecutor(n id.Executor, reason string, causedByApp bool) {
-	d.box.post(item{event: &ExecutorLost{Executor: n, Reason: reason, CausedByApp: causedByApp}})
+// run again. causedByApp says whether the failures count. It returns when that
+// is done, and reports whether there was such an executor.
+func (d *Driver) LoseExecutor(n id.Executor, reason string, causedByApp bool) bool {
+	return d.ask(func(k Token) Event {
+		return &ExecutorLost{Token: k, Executor: n, Reason: reason, CausedByApp: causedByApp}
+	}).OK
 }
 
 // Idle returns an error that names what is left of former jobs, if anything
@@ -348,7 +351,9 @@ func (d *Driver) carryOut(commands []Command) {
 		case *Deliver:
 			d.waiter(x.Job).put(delivery{x.Index, x.Value, x.Totals})
 		case *Kill:
-			d.deps.Backend.Kill(x.Task, x.Interrupt, x.Reason)
+			d.deps.Backend.Kill(x.Executor, x.Task, x.Interrupt, x.Reason)
+		case *DropExecutor:
+			d.deps.Backend.Drop(x.Executor, x.Reason)
 		case *MakeBinary:
 			b, err := d.binary(x.Request)
 			d.made = append(d.made, &BinaryMade{Stage: x.Request.StageAttempt, Binary: b, Err: err})

@@ -41,7 +41,9 @@ func (w *workers) Launch(_ id.Executor, _ id.Task, desc []byte) {
 	w.queue <- append([]byte(nil), desc...)
 }
 
-func (w *workers) Kill(t id.Task, _ bool, reason string) {
+func (w *workers) Drop(id.Executor, string) {}
+
+func (w *workers) Kill(_ id.Executor, t id.Task, _ bool, reason string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.kills[t] = reason
@@ -459,7 +461,9 @@ func TestExecutorsComeAndGo(t *testing.T) {
 	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 20}}, func(int, []byte) error { n++; return nil }); err != nil || n != 20 {
 		t.Fatalf("%d results, %v", n, err)
 	}
-	w.driver.LoseExecutor("more", "test", false)
+	if !w.driver.LoseExecutor("more", "test", false) || w.driver.LoseExecutor("more", "test", false) {
+		t.Error("an executor is lost once")
+	}
 	w.driver.LoseExecutor(id.Driver, "test", false)
 	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, nil); !errors.Is(err, ErrNoExecutor) {
 		t.Fatalf("without executors: %v", err)
@@ -561,7 +565,8 @@ func (b *instant) Launch(_ id.Executor, n id.Task, desc []byte) {
 	b.ended++
 }
 
-func (b *instant) Kill(id.Task, bool, string)                {}
+func (b *instant) Kill(id.Executor, id.Task, bool, string)   {}
+func (b *instant) Drop(id.Executor, string)                  {}
 func (b *instant) GetBytes(block.ID) ([]byte, func(), error) { return nil, nil, errors.New("none") }
 func (b *instant) Remove(block.ID) bool                      { return false }
 func (b *instant) Emit(event.Event)                          {}

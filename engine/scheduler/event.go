@@ -113,8 +113,10 @@ type (
 	// known yet: it is offered no task, and its attempts are kept, so that
 	// none is launched again before ExecutorLost tells what their end means.
 	ExecutorGone struct{ Executor id.Executor }
-	// ExecutorLost takes an executor away with its map outputs.
+	// ExecutorLost takes an executor away with its map outputs. The answer, if
+	// a token is given, says whether it was there.
 	ExecutorLost struct {
+		Token       Token
 		Executor    id.Executor
 		Reason      string
 		CausedByApp bool

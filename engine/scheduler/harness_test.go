@@ -164,8 +164,13 @@ func (h *harness) note(c Command) {
 		h.order = append(h.order, c.Task)
 		h.write("launch %d: %d.%d of %v, partition %d, on %s, %v", d.Task, d.Index, d.Number, d.StageAttempt, d.Partition, d.Executor, d.Locality)
 	case *Kill:
+		if d := h.tasks[c.Task]; d != nil && d.Executor != c.Executor {
+			h.t.Fatalf("kill of %d on %s, which runs on %s", c.Task, c.Executor, d.Executor)
+		}
 		h.killed[c.Task] = c.Reason
 		h.write("kill %d interrupt=%v: %s", c.Task, c.Interrupt, c.Reason)
+	case *DropExecutor:
+		h.write("drop executor %s: %s", c.Executor, c.Reason)
 	case *Emit:
 		h.merged += len(c.Merge)
 		h.event(c.Event)
@@ -241,6 +246,8 @@ func (h *harness) event(e event.Event) {
 		h.write("event TaskEnd %d %v failed=%v killed=%v", e.Info.Task, e.Reason, e.Info.Failed, e.Info.Killed)
 	case *event.ExecutorAdded:
 		h.write("event ExecutorAdded %s", e.Executor)
+	case *event.ExecutorRemoved:
+		h.write("event ExecutorRemoved %s: %s", e.Executor, e.Reason)
 	default:
 		h.t.Fatalf("event of type %T", e)
 	}

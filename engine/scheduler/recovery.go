@@ -198,11 +198,12 @@ func (c *Core) executorGone(n id.Executor) {
 	c.offers = true
 }
 
-// executorLost ends the executor's attempts and forgets its map outputs.
-func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) {
+// executorLost ends the executor's attempts and forgets its map outputs. It
+// reports whether there was such an executor.
+func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) bool {
 	x := c.executor(n)
 	if x == nil || !x.alive && !x.gone {
-		return
+		return false
 	}
 	x.alive, x.gone, x.free = false, false, 0
 	clear(c.locations)
@@ -218,9 +219,12 @@ func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) {
 		c.recomputeLevels(ts)
 	}
 	c.offers = true
+	c.emit(&event.ExecutorRemoved{At: c.now, Executor: n, Reason: reason})
+	c.command(&DropExecutor{Executor: n, Reason: reason})
 	if !c.anyExecutor() {
 		c.cancelAll(ErrNoExecutor.Error()+": "+reason, ErrNoExecutor)
 	}
+	return true
 }
 
 // slotLost takes away the slot of an attempt that ignores its kill. The

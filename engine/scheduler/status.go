@@ -129,7 +129,7 @@ func (c *Core) resultFetched(e *ResultFetched) {
 func (c *Core) killRequested(e *KillRequested) {
 	a := c.attempts.get(e.Task)
 	if a != nil {
-		c.kill(e.Task, a.set.job.interrupt(), e.Reason)
+		c.kill(a, a.set.job.interrupt(), e.Reason)
 	}
 	c.answer(&Answer{Token: e.Token, OK: a != nil})
 }

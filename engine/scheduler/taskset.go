@@ -159,7 +159,7 @@ func (c *Core) killStage(s *stage, interrupt bool, reason string) {
 		if ts.live > 0 {
 			for _, place := range ts.running.first {
 				for a := c.memory.get(place); a != nil; a = a.next {
-					c.kill(a.info.Task, interrupt, reason)
+					c.kill(a, interrupt, reason)
 				}
 			}
 		}
@@ -244,7 +244,7 @@ func (c *Core) attemptDone(a *attempt, r *task.Result, status *task.MapStatus) {
 	for o := ts.running.at(a.pos); o != nil; o = o.next {
 		if !o.loser {
 			o.loser = true
-			c.kill(o.info.Task, true, "another attempt succeeded")
+			c.kill(o, true, "another attempt succeeded")
 		}
 	}
 	delete(ts.fails, a.pos)
