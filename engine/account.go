@@ -76,6 +76,9 @@ func (a *account) await(ctx context.Context, m *memory.Manager, delta int64) err
 // runtime holds 91 MiB, during one of a thousand 9 MiB).
 const taskTable = 88
 
+// slowTable is what speculation adds: a mark and a time.
+const slowTable = 9
+
 // Reserve takes n bytes of the budget under a name, for what the caller holds
 // on the Go heap on behalf of the session, such as a verifier's tables.
 // Release it. Cached blocks and shuffle pages make room; the error says who

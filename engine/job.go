@@ -58,7 +58,11 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 	if j.parts == nil {
 		tasks = j.op.node.Partitions
 	}
-	if err := s.tables.add(int64(tasks) * taskTable); err != nil {
+	table := int64(tasks) * taskTable
+	if s.set.Speculation.Enabled {
+		table += int64(tasks) * slowTable
+	}
+	if err := s.tables.add(table); err != nil {
 		return fmt.Errorf("cannot run %s with %d tasks: %w", j.name, tasks, err)
 	}
 	var held int64 // by kept values; the caller's from the end of the job on
@@ -74,7 +78,7 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 		}
 		return errors.Join(err, s.results.add(-n))
 	})
-	if rerr := errors.Join(s.results.add(-held), s.tables.add(-int64(tasks)*taskTable)); rerr != nil {
+	if rerr := errors.Join(s.results.add(-held), s.tables.add(-table)); rerr != nil {
 		s.log.Error("cannot give memory back", "error", rerr) // shrinking does not fail
 	}
 	if err != nil {

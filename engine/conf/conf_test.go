@@ -185,7 +185,7 @@ func TestWarnings(t *testing.T) {
 		values map[string]string
 		want   []string
 	}{
-		{map[string]string{"spark.speculation": "true"}, []string{"spark.speculation has no effect"}},
+		{map[string]string{"spark.executor.cores": "4"}, []string{"spark.executor.cores has no effect"}},
 		{map[string]string{"spark.sql.shuffle.partitions": "200"}, []string{"spark.sql.shuffle.partitions has no effect: there is no SQL"}},
 		{map[string]string{"spark.memory.fracton": "1"}, []string{"did you mean spark.memory.fraction?"}},
 		{map[string]string{"spark.zzz": "1"}, []string{"spark.zzz has no effect: it is not a key"}},

@@ -66,6 +66,7 @@ type Settings struct {
 	LocalityWait                LocalityWait
 	Barrier                     Barrier
 	Reaper                      Reaper
+	Speculation                 Speculation
 
 	MaxResultSize       units.Bytes // driver.maxResultSize; 0: no limit
 	MaxDirectResultSize units.Bytes // task.maxDirectResultSize, at most MaxMessageSize
@@ -107,6 +108,19 @@ type Barrier struct {
 type Reaper struct {
 	Enabled     bool
 	KillTimeout time.Duration // negative: wait for ever
+}
+
+// Speculation are the speculation keys: second attempts of slow tasks.
+type Speculation struct {
+	Enabled               bool          // speculation
+	Interval              time.Duration // speculation.interval
+	Multiplier            float64       // speculation.multiplier, of the median time
+	Quantile              float64       // speculation.quantile, of the tasks
+	MinTaskRuntime        time.Duration // speculation.minTaskRuntime
+	TaskDurationThreshold time.Duration // speculation.task.duration.threshold; 0: none
+	Efficiency            bool          // speculation.efficiency.enabled
+	ProcessRateMultiplier float64       // speculation.efficiency.processRateMultiplier
+	LongRunTaskFactor     float64       // speculation.efficiency.longRunTaskFactor
 }
 
 // ListenerQueues are the scheduler.listenerbus.* keys.

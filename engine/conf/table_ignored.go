@@ -11,7 +11,6 @@ const (
 
 // ignoredKeys are Spark's keys that we know and that have no effect here.
 var ignoredKeys = []Key{
-	{Name: "speculation", Kind: KindBool, Default: "false", Ignored: "speculative copies never run in local mode, in Spark neither", Doc: "Start copies of slow tasks."},
 	{Name: "excludeOnFailure.enabled", Kind: KindBool, Default: "false", Ignored: "there is one executor, and excluding it would leave none", Doc: "Keep tasks away from executors where they failed."},
 	{Name: "scheduler.revive.interval", Kind: KindDuration, Unit: "ms", Default: "1s", Ignored: "slots are offered as they fall free", Doc: "Pause between offers."},
 	{Name: "starvation.timeout", Kind: KindDuration, Unit: "ms", Default: "15s", Ignored: "local mode has no starvation timer", Doc: "Warn when a job gets no slot for so long."},

@@ -148,6 +148,15 @@ type TaskStart struct {
 // TaskGettingResult follows the start of an indirect result's fetch.
 type TaskGettingResult struct{ Info TaskInfo }
 
+// SpeculativeTaskSubmitted tells that a task runs so long that a second
+// attempt will be launched when a slot is free.
+type SpeculativeTaskSubmitted struct {
+	At        int64
+	Stage     id.StageAttempt
+	Index     int32
+	Partition int32
+}
+
 // Accumulable is a named accumulator's contribution, printed.
 type Accumulable struct {
 	ID     id.Accumulator
@@ -237,21 +246,22 @@ type Phase struct {
 // ApplicationEnd closes a session; a file without it was cut off.
 type ApplicationEnd struct{ At int64 }
 
-func (*ApplicationStart) event()    {}
-func (*ExecutorAdded) event()       {}
-func (*BlockManagerAdded) event()   {}
-func (*JobStart) event()            {}
-func (*JobEnd) event()              {}
-func (*StageSubmitted) event()      {}
-func (*StageCompleted) event()      {}
-func (*TaskStart) event()           {}
-func (*TaskGettingResult) event()   {}
-func (*TaskEnd) event()             {}
-func (*BlockUpdated) event()        {}
-func (*NodeUnpersisted) event()     {}
-func (*MemorySample) event()        {}
-func (*WorkerTime) event()          {}
-func (*Phase) event()               {}
-func (*ApplicationEnd) event()      {}
-func (*ExecutorRemoved) event()     {}
-func (*BlockManagerRemoved) event() {}
+func (*ApplicationStart) event()         {}
+func (*ExecutorAdded) event()            {}
+func (*BlockManagerAdded) event()        {}
+func (*JobStart) event()                 {}
+func (*JobEnd) event()                   {}
+func (*StageSubmitted) event()           {}
+func (*StageCompleted) event()           {}
+func (*TaskStart) event()                {}
+func (*TaskGettingResult) event()        {}
+func (*TaskEnd) event()                  {}
+func (*BlockUpdated) event()             {}
+func (*NodeUnpersisted) event()          {}
+func (*MemorySample) event()             {}
+func (*WorkerTime) event()               {}
+func (*Phase) event()                    {}
+func (*ApplicationEnd) event()           {}
+func (*ExecutorRemoved) event()          {}
+func (*BlockManagerRemoved) event()      {}
+func (*SpeculativeTaskSubmitted) event() {}

@@ -27,6 +27,7 @@ const (
 	kindApplicationEnd
 	kindExecutorRemoved
 	kindBlockManagerRemoved
+	kindSpeculativeTaskSubmitted
 )
 
 // form is how an event of this package goes to and from a file: its kind and
@@ -265,6 +266,15 @@ func (c *codec) update(a *task.AccumUpdate) {
 	bits := bit(a.CountFailed, 0)
 	c.flags(&bits)
 	a.CountFailed = bits&1 != 0
+}
+
+func (*SpeculativeTaskSubmitted) kind() uint8 { return kindSpeculativeTaskSubmitted }
+func (e *SpeculativeTaskSubmitted) fields(c *codec) {
+	number(c, &e.At, 0)
+	number(c, &e.Stage.Stage, 0)
+	number(c, &e.Stage.Attempt, 0)
+	number(c, &e.Index, 0)
+	number(c, &e.Partition, 0)
 }
 
 func (*BlockUpdated) kind() uint8 { return kindBlockUpdated }

@@ -202,6 +202,8 @@ func (d *decoder) blank(kind uint8) form {
 		return new(ExecutorRemoved)
 	case kindBlockManagerRemoved:
 		return new(BlockManagerRemoved)
+	case kindSpeculativeTaskSubmitted:
+		return new(SpeculativeTaskSubmitted)
 	}
 	return nil
 }

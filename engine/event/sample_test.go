@@ -18,7 +18,7 @@ func everyType() []Event {
 		&ApplicationStart{}, &ExecutorAdded{}, &BlockManagerAdded{}, &JobStart{}, &JobEnd{}, &StageSubmitted{},
 		&StageCompleted{}, &TaskStart{}, &TaskGettingResult{}, &TaskEnd{}, &BlockUpdated{}, &NodeUnpersisted{},
 		&MemorySample{}, &WorkerTime{}, &Phase{}, &ApplicationEnd{},
-		&ExecutorRemoved{}, &BlockManagerRemoved{},
+		&ExecutorRemoved{}, &BlockManagerRemoved{}, &SpeculativeTaskSubmitted{},
 	}
 }
 

@@ -133,6 +133,8 @@ func (s *spark) write(e Event) error {
 		return s.line(&sparkTaskGettingResult{"SparkListenerTaskGettingResult", s.task(&e.Info, nil)})
 	case *TaskEnd:
 		return s.taskEnd(e)
+	case *SpeculativeTaskSubmitted:
+		return s.line(&sparkSpeculativeTask{sparkClass + "SpeculativeTaskSubmitted", int32(e.Stage.Stage), e.Stage.Attempt})
 	case *BlockUpdated:
 		if !s.options.BlockUpdates || !sparkBlock.MatchString(e.Block) {
 			return nil
@@ -156,6 +158,10 @@ func (s *spark) write(e Event) error {
 // noPort stands for the port that our executors do not have: the History
 // Server ends its replay at a port that is not positive.
 const noPort = 1
+
+// sparkClass begins the names of the events that Spark writes by the names of
+// their classes and fields.
+const sparkClass = "org.apache.spark.scheduler.SparkListener"
 
 // none is an empty JSON object.
 var none = map[string]string{}

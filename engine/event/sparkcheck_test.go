@@ -89,7 +89,8 @@ var (
 		"SparkListenerTaskGettingResult": {"Task Info": taskShape},
 		"SparkListenerTaskEnd": {"Stage ID": integerField, "?Stage Attempt ID": integerField, "Task Type": textField,
 			"Task End Reason": reasonField, "Task Info": taskShape, "?Task Metrics": metricsShape},
-		"SparkListenerUnpersistRDD": {"RDD ID": integerField},
+		sparkClass + "SpeculativeTaskSubmitted": {"stageId": integerField, "stageAttemptId": integerField},
+		"SparkListenerUnpersistRDD":             {"RDD ID": integerField},
 		"SparkListenerBlockUpdated": {"Block Updated Info": shape{"Block Manager ID": managerShape, "Block ID": textField,
 			"Storage Level": levelShape, "Memory Size": integerField, "Disk Size": integerField}},
 		"SparkListenerStageExecutorMetrics": {"Executor ID": textField, "Stage ID": integerField, "Stage Attempt ID": integerField, "Executor Metrics": shape{

@@ -211,6 +211,12 @@ type (
 		Metrics *sparkTaskMetrics `json:"Task Metrics,omitempty"`
 	}
 
+	sparkSpeculativeTask struct {
+		Event   string
+		Stage   int32 `json:"stageId"`
+		Attempt int32 `json:"stageAttemptId"`
+	}
+
 	sparkTaskInfo struct {
 		ID            int64              `json:"Task ID"`
 		Index         int32              `json:"Index"`

@@ -99,6 +99,9 @@ func (c *Core) partitionDone(ts *taskSet, index int32) {
 		if ts.running.at(pos) == nil {
 			ts.idle--
 		}
+		if ts.spec != nil {
+			ts.spec.unmark(pos)
+		}
 		if ts.left == 0 {
 			c.drain(ts)
 		}

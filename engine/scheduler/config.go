@@ -46,6 +46,12 @@ type Config struct {
 
 	Barrier conf.Barrier // zero fields: 365 days, 15 s, 40
 
+	// HeartbeatTimeout is the silence after which an executor is lost; 0: none
+	// has to give signs of life.
+	HeartbeatTimeout time.Duration
+
+	Speculation conf.Speculation // not enabled: no task gets a second attempt
+
 	// RetryOnMismatch runs all of the stages again that read a map output
 	// whose second computation wrote other rows (MapStatus.RowSum).
 	RetryOnMismatch bool
@@ -165,6 +171,7 @@ const (
 
 // Configuration keys that messages name.
 const (
-	keyMessage     = "spark.rpc.message.maxSize"
-	keyMaxFailures = "spark.task.maxFailures"
+	keyMessage        = "spark.rpc.message.maxSize"
+	keyMaxFailures    = "spark.task.maxFailures"
+	keyNetworkTimeout = "spark.network.timeout"
 )

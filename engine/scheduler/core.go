@@ -33,6 +33,8 @@ type Core struct {
 
 	// Task sets and attempts (taskset.go, offer.go, pool.go).
 	executors []*executor
+	silence   int64 // when to look for executors that were silent too long; 0: not set
+	closing   bool  // nothing that was given up comes back
 	root      *pool
 	sets      []*taskSet // in order of creation, while any attempt of them lives
 	attempts  attempts
@@ -49,6 +51,7 @@ type Core struct {
 	commits  commits
 	barriers barriers
 
+	check int64 // when to look for slow tasks; 0: no set has any (speculate.go)
 	timer int64 // the last SetTimer; 0: none
 	out   []Command
 	desc  []byte // descriptions of this step's launches
@@ -110,6 +113,7 @@ func (c *Core) Handle(now int64, e Event) []Command {
 	case *StageCancelled:
 		c.cancelStage(e)
 	case *AllCancelled:
+		c.closing = c.closing || e.Final
 		c.cancelAll(e.Reason, e.Cause)
 	case *BinaryMade:
 		c.binaryMade(e)
@@ -139,6 +143,8 @@ func (c *Core) Handle(now int64, e Event) []Command {
 		c.removeShuffle(e.Shuffle)
 	case *ExecutorAdded:
 		c.executorAdded(e.ExecutorSpec)
+	case *Heartbeat:
+		c.heartbeat(e)
 	case *ExecutorGone:
 		c.executorGone(e.Executor)
 	case *ExecutorLost:
@@ -186,6 +192,8 @@ func (c *Core) setTimer() {
 		}
 	}
 	earliest(c.resubmit)
+	earliest(c.check)
+	earliest(c.silence)
 	for _, w := range c.waiting {
 		earliest(w.at)
 	}
@@ -207,6 +215,12 @@ func (c *Core) timerDue() {
 	c.timer = 0 // it has fired
 	if c.resubmit != 0 && c.now >= c.resubmit {
 		c.resubmitFailed()
+	}
+	if c.silence != 0 && c.now >= c.silence {
+		c.expireSilent()
+	}
+	if c.check != 0 && c.now >= c.check {
+		c.speculate()
 	}
 	c.retryWaitingJobs()
 	c.expireBarriers()

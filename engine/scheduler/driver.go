@@ -293,7 +293,7 @@ func (d *Driver) Idle() error {
 // executors are closed after the driver. Calling it again waits again.
 func (d *Driver) Close() error {
 	if d.box.close() {
-		d.box.post(item{event: &AllCancelled{Cause: ErrClosed}, last: true})
+		d.box.post(item{event: &AllCancelled{Cause: ErrClosed, Final: true}, last: true})
 		d.fetches.close()
 		close(d.quit)
 	}

@@ -37,10 +37,11 @@ type (
 		Stage  id.Stage
 		Reason string
 	}
-	// AllCancelled ends every job.
+	// AllCancelled ends every job. Final: the driver is closing.
 	AllCancelled struct {
 		Reason string
 		Cause  error
+		Final  bool
 	}
 
 	// BinaryMade answers MakeBinary.
@@ -109,6 +110,14 @@ type (
 
 	// ExecutorAdded brings slots.
 	ExecutorAdded struct{ ExecutorSpec }
+	// Heartbeat tells that an executor lives and how far its attempts are. The
+	// answer is OK unless it is to come again as ExecutorAdded, since the core
+	// does not know it or has given it up.
+	Heartbeat struct {
+		Token    Token
+		Executor id.Executor
+		Progress []Progress // not kept
+	}
 	// ExecutorGone tells that an executor answers no more and that why is not
 	// known yet: it is offered no task, and its attempts are kept, so that
 	// none is launched again before ExecutorLost tells what their end means.
@@ -150,6 +159,7 @@ func (*OutputsAsked) isEvent()   {}
 func (*StateAsked) isEvent()     {}
 func (*ShuffleRemoved) isEvent() {}
 func (*ExecutorAdded) isEvent()  {}
+func (*Heartbeat) isEvent()      {}
 func (*ExecutorGone) isEvent()   {}
 func (*ExecutorLost) isEvent()   {}
 func (*SlotLost) isEvent()       {}

@@ -244,6 +244,8 @@ func (h *harness) event(e event.Event) {
 		end := *e
 		h.infos[e.Info.Task] = end
 		h.write("event TaskEnd %d %v failed=%v killed=%v", e.Info.Task, e.Reason, e.Info.Failed, e.Info.Killed)
+	case *event.SpeculativeTaskSubmitted:
+		h.write("event SpeculativeTaskSubmitted %d of %v, partition %d", e.Index, e.Stage, e.Partition)
 	case *event.ExecutorAdded:
 		h.write("event ExecutorAdded %s", e.Executor)
 	case *event.ExecutorRemoved:

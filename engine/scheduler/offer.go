@@ -19,7 +19,8 @@ type executor struct {
 	slots int
 	free  int
 	alive bool
-	gone  bool // not alive, and why is still to be told
+	gone  bool  // not alive, and why is still to be told
+	seen  int64 // when it last gave a sign of life
 	// lostAt is the epoch at which its loss was handled, distrusted the one
 	// after its map outputs were last unregistered as a whole; -1: never.
 	lostAt, distrusted int64
@@ -102,6 +103,9 @@ func (c *Core) offer() {
 func (c *Core) round(ts *taskSet, take func(pos int32, x *executor, at task.Locality) bool) {
 	launched, refused, best := false, false, task.AnyLocality
 	ts.opens = 0
+	if ts.wantsCopies() {
+		ts.spec.apart = c.apart()
+	}
 levels:
 	for _, level := range ts.levels {
 		for again := true; again; {
@@ -117,7 +121,7 @@ levels:
 				}
 				pos, at, ok := ts.dequeue(x, upTo)
 				if !ok {
-					refused = refused || level == task.AnyLocality && ts.trim(&ts.pending.all)
+					refused = refused || level == task.AnyLocality && ts.trim(&ts.pending, &ts.pending.all)
 					continue
 				}
 				if !take(pos, x, at) {
@@ -200,7 +204,7 @@ const largeDescription = 1000 * units.KiB
 func (c *Core) launch(ts *taskSet, pos int32, x *executor, at task.Locality) bool {
 	d := &ts.template
 	a := c.newAttempt(ts, pos, x, at)
-	d.TaskAttempt = a.info.TaskAttempt
+	d.TaskAttempt, d.Speculative = a.info.TaskAttempt, a.info.Speculative
 	d.Partition, d.Locality, d.Executor, d.LaunchTime = a.partition, at, x.id, c.now
 	start := len(c.desc)
 	c.desc = task.AppendDescriptionWith(c.desc, ts.shared, d)

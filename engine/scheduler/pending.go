@@ -18,6 +18,7 @@ type pendingTasks struct {
 	nopref stack
 	all    stack  // those with a preference
 	held   []bool // barrier sets: taken, but not launched yet
+	copies bool   // of tasks that run, for a second attempt (speculate.go)
 }
 
 type stack []int32
@@ -69,14 +70,22 @@ func (ts *taskSet) ready(pos int32) bool {
 	return !ts.done[pos] && ts.running.at(pos) == nil && (ts.pending.held == nil || !ts.pending.held[pos])
 }
 
-// trim drops what is not ready from the top of a stack and reports whether
+// waits reports whether a position on one of p's stacks is still to be taken.
+func (ts *taskSet) waits(p *pendingTasks, pos int32) bool {
+	if p.copies {
+		return ts.spec.marked[pos]
+	}
+	return ts.ready(pos)
+}
+
+// trim drops what does not wait from the top of a stack and reports whether
 // anything is left.
-func (ts *taskSet) trim(s *stack) bool {
+func (ts *taskSet) trim(p *pendingTasks, s *stack) bool {
 	if s == nil {
 		return false
 	}
 	for n := len(*s); n > 0; n-- {
-		if ts.ready((*s)[n-1]) {
+		if ts.waits(p, (*s)[n-1]) {
 			*s = (*s)[:n]
 			return true
 		}
@@ -85,37 +94,56 @@ func (ts *taskSet) trim(s *stack) bool {
 	return false
 }
 
-func (ts *taskSet) pop(s *stack) (int32, bool) {
-	if !ts.trim(s) {
+// pop takes the topmost task of a stack that may run on x.
+func (ts *taskSet) pop(p *pendingTasks, s *stack, x *executor) (int32, bool) {
+	if !ts.trim(p, s) {
 		return 0, false
 	}
 	n := len(*s) - 1
-	pos := (*s)[n]
-	*s = (*s)[:n]
-	return pos, true
+	if !p.copies {
+		pos := (*s)[n]
+		*s = (*s)[:n]
+		return pos, true
+	}
+	for i := n; i >= 0; i-- {
+		if pos := (*s)[i]; ts.waits(p, pos) && ts.elsewhere(pos, x) {
+			*s = slices.Delete(*s, i, i+1)
+			return pos, true
+		}
+	}
+	return 0, false
 }
 
-// dequeue takes a task for an executor, no further away than upTo. Tasks
-// without preference count as local to the process (spark-semantics §2.4).
+// dequeue takes a task for an executor, no further away than upTo. A second
+// attempt of a task that runs comes after all that do not.
 func (ts *taskSet) dequeue(x *executor, upTo task.Locality) (int32, task.Locality, bool) {
-	p := &ts.pending
+	pos, at, ok := ts.dequeueOf(&ts.pending, x, upTo)
+	if !ok && ts.wantsCopies() {
+		return ts.dequeueOf(&ts.spec.copies, x, upTo)
+	}
+	return pos, at, ok
+}
+
+// dequeueOf takes a task from p's stacks. Tasks without preference count as
+// local to the process (spark-semantics §2.4).
+func (ts *taskSet) dequeueOf(p *pendingTasks, x *executor, upTo task.Locality) (int32, task.Locality, bool) {
 	if p.byExec != nil {
-		if pos, ok := ts.pop(p.byExec[x.id]); ok {
+		if pos, ok := ts.pop(p, p.byExec[x.id], x); ok {
 			return pos, task.ProcessLocal, true
 		}
 		if upTo >= task.NodeLocal {
-			if pos, ok := ts.pop(p.byHost[x.host]); ok {
+			if pos, ok := ts.pop(p, p.byHost[x.host], x); ok {
 				return pos, task.NodeLocal, true
 			}
 		}
 	}
 	if upTo >= task.NoPref {
-		if pos, ok := ts.pop(&p.nopref); ok {
+		if pos, ok := ts.pop(p, &p.nopref, x); ok {
 			return pos, task.ProcessLocal, true
 		}
 	}
 	if upTo >= task.AnyLocality {
-		if pos, ok := ts.pop(&p.all); ok {
+		if pos, ok := ts.pop(p, &p.all, x); ok {
 			return pos, task.AnyLocality, true
 		}
 	}
@@ -193,14 +221,14 @@ func (ts *taskSet) more(at task.Locality) bool {
 	switch at {
 	case task.ProcessLocal: // every stack is trimmed, so order does not matter
 		for _, s := range p.byExec {
-			found = ts.trim(s) || found
+			found = ts.trim(p, s) || found
 		}
 	case task.NodeLocal:
 		for _, s := range p.byHost {
-			found = ts.trim(s) || found
+			found = ts.trim(p, s) || found
 		}
 	case task.NoPref:
-		found = ts.trim(&p.nopref)
+		found = ts.trim(p, &p.nopref)
 	}
 	return found
 }

@@ -125,7 +125,7 @@ func (p *pool) append(dst []*taskSet) []*taskSet {
 	for _, n := range nodes {
 		if n.pool != nil {
 			dst = n.pool.append(dst)
-		} else if !n.set.draining && n.set.idle > 0 {
+		} else if !n.set.draining && (n.set.idle > 0 || n.set.wantsCopies()) {
 			dst = append(dst, n.set)
 		}
 	}

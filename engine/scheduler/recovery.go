@@ -164,7 +164,10 @@ func (c *Core) addExecutor(spec ExecutorSpec) *executor {
 		x = &executor{id: spec.ID, n: int32(len(c.executors))}
 		c.executors = append(c.executors, x)
 	}
-	x.host, x.slots, x.free = spec.Host, spec.Slots, spec.Slots
+	x.host, x.slots, x.free, x.seen = spec.Host, spec.Slots, spec.Slots, c.now
+	if c.cfg.HeartbeatTimeout > 0 && c.silence == 0 {
+		c.silence = c.tooSilent(x)
+	}
 	x.alive, x.gone, x.lostAt, x.distrusted = true, false, -1, -1
 	return x
 }

@@ -41,6 +41,7 @@ type taskSet struct {
 	idle    int // positions not done and without a live attempt
 	live    int // live attempts
 	pending pendingTasks
+	spec    *speculation // nil: no task gets a second attempt
 
 	template task.Description // what all descriptions have in common
 	shared   []byte           // encoded
@@ -108,6 +109,7 @@ func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
 		ts.total = result.NewTotal(c.cfg.MaxResult)
 	}
 	ts.pending.init(n, m.prefs, s.barrier)
+	ts.spec = c.newSpeculation(n, s.barrier, m.prefs)
 	ts.template = task.Description{
 		TaskAttempt: id.TaskAttempt{StageAttempt: ts.id},
 		Job:         m.job.id, NumPartitions: int32(s.tasks), Kind: s.kind(), Barrier: s.barrier,
@@ -190,6 +192,11 @@ func (c *Core) newAttempt(ts *taskSet, pos int32, x *executor, at task.Locality)
 	ts.tries[pos]++
 	if a.next = ts.running.at(pos); a.next == nil {
 		ts.idle--
+	} else {
+		a.info.Speculative = true
+		if ts.spec != nil {
+			ts.spec.unmark(pos)
+		}
 	}
 	ts.running.first[pos] = a.place
 	ts.live++
@@ -248,6 +255,9 @@ func (c *Core) attemptDone(a *attempt, r *task.Result, status *task.MapStatus) {
 		}
 	}
 	delete(ts.fails, a.pos)
+	if ts.spec != nil && !ts.draining {
+		ts.spec.succeeded(a, &r.Metrics)
+	}
 	if !ts.done[a.pos] {
 		ts.done[a.pos] = true
 		ts.left--
@@ -298,6 +308,9 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 	}
 	if !ts.done[pos] && ts.running.at(pos) == nil {
 		ts.idle++
+	}
+	if ts.spec != nil {
+		ts.spec.ended(a, c.executor(a.info.Executor), ts.running.at(pos) != nil)
 	}
 	if ts.barrier {
 		c.drain(ts)
