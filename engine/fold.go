@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/execbench/execbench/engine/codec"
+
 // AggregatePartitions adds the records of each partition up to one record:
 // it starts from what zero returns and adds every record with seq. The
 // partial results of a job over the whole dataset, one a partition, are then
@@ -7,15 +9,31 @@ package engine
 // can run in another process. seq must not keep views in v beyond its call
 // unless they stay in what it returns.
 func AggregatePartitions[T, U any](d *Dataset[T], zero func() U, seq func(acc U, v T) U) *Dataset[U] {
-	c := mustCodec[U]("AggregatePartitions")
-	return derive(d, "aggregatePartitions", func(t *Task, part int, emit func([]U) error) error {
+	return aggregateBatches(d, "aggregatePartitions", mustCodec[U]("AggregatePartitions"), zero, func(acc U, in []T) U {
+		for i := range in {
+			acc = seq(acc, in[i])
+		}
+		return acc
+	})
+}
+
+// AggregateBatches is AggregatePartitions a batch at a time: seq adds all
+// records of a batch, in a loop of its own. Where a record costs a few
+// nanoseconds, that saves the call for each. How records are divided into
+// batches is not defined; batches are not empty, and are valid until seq
+// returns.
+func AggregateBatches[T, U any](d *Dataset[T], zero func() U, seq func(acc U, batch []T) U) *Dataset[U] {
+	return aggregateBatches(d, "aggregateBatches", mustCodec[U]("AggregateBatches"), zero, seq)
+}
+
+func aggregateBatches[T, U any](d *Dataset[T], name string, c codec.Codec[U], zero func() U, seq func(acc U, batch []T) U) *Dataset[U] {
+	return derive(d, name, func(t *Task, part int, emit func([]U) error) error {
 		acc := zero()
 		err := d.each(t, part, func(in []T) (err error) {
-			sum := acc // a local one, which stays in registers
-			for i := range in {
-				sum = seq(sum, in[i])
+			if len(in) == 0 {
+				return nil
 			}
-			acc, err = reEncode(c, sum, true)
+			acc, err = reEncode(c, seq(acc, in), true)
 			return err
 		})
 		if err != nil {

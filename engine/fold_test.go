@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unsafe"
@@ -21,6 +22,17 @@ func TestAggregatePartitions(t *testing.T) {
 	}
 	check(t, nil, all, sum{100000, 100000 * 99999 / 2})
 
+	batches, err := engine.AggregateBatches(engine.Range(s, 100000, 7), func() sum { return sum{} }, func(a sum, batch []int64) sum {
+		if len(batch) == 0 {
+			t.Error("an empty batch")
+		}
+		for _, v := range batch {
+			a = sum{a.N + 1, a.Total + v}
+		}
+		return a
+	}).Collect(t.Context())
+	check(t, err, slices.Equal(batches, parts), true)
+
 	// Views do not outlive their batch; a partition without records has zero.
 	texts := engine.FromFunc(s, "texts", 2, func(_ *engine.Task, part int, emit func([]string) error) error {
 		buf := make([]byte, 0, 8)
@@ -40,4 +52,7 @@ func TestAggregatePartitions(t *testing.T) {
 	})
 	got, err := last.Collect(t.Context())
 	check(t, err, strings.Join(got, " "), "zx none")
+	firsts := engine.AggregateBatches(texts, func() string { return "" }, func(acc string, batch []string) string { return max(acc, batch[0]) })
+	got, err = firsts.Collect(t.Context())
+	check(t, err, strings.Join(got, " "), "zx ")
 }

@@ -125,12 +125,12 @@ type queryOf[K any] struct {
 
 func build(s *engine.Session, v workloads.Values, in workloads.Input) (any, error) {
 	if v.String("key") == "string" {
-		return buildBy(s, v, in, func(rows *source.Rows, i int) string { return rows.String(i, 0) }, hashText)
+		return buildBy(s, v, in, func(rows *source.Rows, i int) string { return rows.String(i, 0) }, hashTexts)
 	}
-	return buildBy(s, v, in, func(rows *source.Rows, i int) int64 { return rows.Int(i, 0) }, hashInt)
+	return buildBy(s, v, in, func(rows *source.Rows, i int) int64 { return rows.Int(i, 0) }, hashInts)
 }
 
-func buildBy[K any](s *engine.Session, v workloads.Values, in workloads.Input, key func(rows *source.Rows, i int) K, hash func(K) uint64) (query, error) {
+func buildBy[K any](s *engine.Session, v workloads.Values, in workloads.Input, key func(rows *source.Rows, i int) K, hash hasher[K]) (query, error) {
 	type row = engine.Pair[K, cell]
 	rows, err := engine.CSV(s, in.Paths, columns(v), 0, func(dst []row, rows *source.Rows) ([]row, error) {
 		for i := range rows.Len() {
@@ -145,16 +145,22 @@ func buildBy[K any](s *engine.Session, v workloads.Values, in workloads.Input, k
 	if err != nil {
 		return nil, err
 	}
-	groups := engine.AggregateByKey(rows, func() group { return group{} }, group.add, group.merge, engine.Partitions(parts))
 	if v.Bool("cached") {
 		rows.Persist(block.MemoryAndDisk)
+	}
+	return queryBy(rows, parts, v.Bool("cached"), in.Generated, hash), nil
+}
+
+// queryBy groups rows into parts partitions; exact is what digest.add asks for.
+func queryBy[K any](rows *engine.Dataset[engine.Pair[K, cell]], parts int, cached, exact bool, hash hasher[K]) query {
+	groups := engine.AggregateByKey(rows, func() group { return group{} }, group.add, group.merge, engine.Partitions(parts))
+	if cached {
 		groups.Persist(block.MemoryAndDisk)
 	}
-	exact := in.Generated
-	digests := engine.AggregatePartitions(groups, func() digest { return digest{} }, func(d digest, p engine.Pair[K, group]) digest {
-		return d.merge(digestOf(hash(p.Key), p.Value, exact))
+	digests := engine.AggregateBatches(groups, func() digest { return digest{} }, func(d digest, batch []engine.Pair[K, group]) digest {
+		return digestAll(d, batch, hash, exact)
 	})
-	return &queryOf[K]{rows, digests}, nil
+	return &queryOf[K]{rows, digests}
 }
 
 func columns(v workloads.Values) []string {
