@@ -259,8 +259,10 @@ func (g *aggregating[K, V, C, S, W]) grown(size int) int {
 	return max(2*size, tableSize(int(min(all/keys+1, growMost)*int64(size))))
 }
 
-// growMost bounds how much a table grows at once: a guess may be wrong.
-const growMost = 64
+// growMost bounds how much a table grows at once: a guess from the thousand
+// keys of the first table may be wrong by half, and the second table, which
+// still fits the caches, has keys enough for a good one.
+const growMost = 16
 
 // expectKeys estimates how many keys there will be in total rows, given how
 // many there were in the first of them and that keys are equally frequent:

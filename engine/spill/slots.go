@@ -34,7 +34,7 @@ type slots[K, V, S, W any] interface {
 
 // pairReader is a table whose keys and states are read as they are.
 type pairReader[K, C any] interface {
-	// readPairs is read into pairs.
+	// readPairs is read into pairs. It may not follow arrange.
 	readPairs(dst []codec.Pair[K, C], at int) (out []codec.Pair[K, C], next int)
 }
 

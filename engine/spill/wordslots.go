@@ -167,20 +167,23 @@ func (t *wordSlots[K, V, S]) read(dst []codec.Pair[uint64, S], at int) ([]codec.
 	return dst, -1
 }
 
-// readPairs is read for direct keys, without a step between.
+// readPairs is read for direct keys, without a step between and without a
+// branch for free slots, which nothing foretells: every slot is written, and
+// only those in use are stepped behind.
 func (t *wordSlots[K, V, S]) readPairs(dst []codec.Pair[K, S], at int) ([]codec.Pair[K, S], int) {
-	end, n := t.end(), len(dst)
-	out := dst[:cap(dst)]
-	for ; at < end; at++ {
+	out, n := dst[:cap(dst)], len(dst)
+	last := len(t.slots) - 1
+	for ; at < last && n < len(out); at++ {
 		s := &t.slots[at]
-		if t.free(s, at) {
-			continue
-		}
-		if n == len(out) {
-			return out, at
-		}
 		*(*uint64)(unsafe.Pointer(&out[n].Key)) = s.word
 		out[n].Value = s.state
+		n += int((s.word | -s.word) >> 63)
+	}
+	switch {
+	case at < last || n == len(out):
+		return out[:n], at
+	case t.hasZero:
+		out[n] = codec.Pair[K, S]{Value: t.slots[last].state}
 		n++
 	}
 	return out[:n], -1
