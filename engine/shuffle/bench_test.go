@@ -236,28 +236,35 @@ func BenchmarkWordCount(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/words, "ns/word")
 }
 
-// BenchmarkWriterPairs partitions pairs of two words by the hash of the key,
+// BenchmarkWriterPairs partitions pairs of some words by the hash of the key,
 // as joins and aggregations do.
 func BenchmarkWriterPairs(b *testing.B) {
-	const n = 2_500_000
+	b.Run("bytes=16", benchmarkWriterPairs[int64])
+	b.Run("bytes=24", benchmarkWriterPairs[[2]int64])
+	b.Run("bytes=32", benchmarkWriterPairs[[3]int64])
+}
+
+func benchmarkWriterPairs[V any](b *testing.B) {
+	const n = 1_250_000
+	type row = codec.Pair[int64, V]
 	rng := rand.New(rand.NewPCG(1, 1))
-	rows := make([]codec.Pair[int64, int64], n)
+	rows := make([]row, n)
 	for i := range rows {
-		rows[i] = codec.Pair[int64, int64]{Key: int64(rng.Uint64N(n)), Value: int64(i)}
+		rows[i].Key = int64(rng.Uint64N(n))
 	}
 	key, err := codec.KeyOf[int64]()
 	if err != nil {
 		b.Fatal(err)
 	}
-	c := mustCodec[codec.Pair[int64, int64]](b)
-	for _, reducers := range []int{8, 128, 512, 1024} {
+	c := mustCodec[row](b)
+	for _, reducers := range []int{8, 64, 512} {
 		b.Run(fmt.Sprintf("reducers=%d", reducers), func(b *testing.B) {
 			r := newRig(b, 2*units.GiB, Config{})
-			b.SetBytes(16 * n)
+			b.SetBytes(int64(n * c.Fixed()))
 			task := id.Task(0)
 			for b.Loop() {
 				task++
-				if _, err := write(r, Target{Shuffle: 1, Map: task, Reducers: reducers}, c, ByKey[int64, int64](key, reducers), batches(rows, 4096)...); err != nil {
+				if _, err := write(r, Target{Shuffle: 1, Map: task, Reducers: reducers}, c, ByKey[int64, V](key, reducers), batches(rows, 4096)...); err != nil {
 					b.Fatal(err)
 				}
 				r.m.RemoveShuffle(1)
