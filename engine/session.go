@@ -181,7 +181,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) error {
 		MaxStageAttempts: set.MaxStageAttempts, TaskCPUs: set.TaskCPUs,
 		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
 		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
-		Barrier: set.Barrier, Speculation: set.Speculation, RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
+		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(1), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
 	}, scheduler.Deps{
 		Now: s.now, Backend: back, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.cachedAt,
 		Blocks: s.store, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,

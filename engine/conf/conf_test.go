@@ -159,6 +159,8 @@ func TestErrorsNameKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"master", "yarn", []string{`"yarn"`, "local[N,M]"}},
 		{"memory.fracton", "1", []string{"no such key", "did you mean memory.fraction?"}},
 		{"redaction.regex", "(", []string{"redaction.regex=("}},
+		{"speculation.efficiency.processRateMultiplier", "0", []string{"below 0.000001"}},
+		{"speculation.interval", "0", []string{"below 1ms"}},
 	} {
 		_, _, err := Parse(map[string]string{c.key: c.value})
 		if _, ok := errors.AsType[*KeyError](err); !ok {
@@ -177,6 +179,30 @@ func TestErrorsNameKeyValueAndWhatIsAccepted(t *testing.T) {
 	}
 	if !strings.Contains(err.Error(), "from --conf") || !strings.Contains(err.Error(), "memory.fraction=9") {
 		t.Errorf("error does not name the source and both keys: %v", err)
+	}
+}
+
+func TestExclusion(t *testing.T) {
+	s, w, err := Parse(map[string]string{"spark.excludeOnFailure.enabled": "true", "excludeOnFailure.application.enabled": "false"})
+	if e := s.Exclusion; err != nil || len(w) > 0 || !e.On() || !e.TaskAndStage || e.Application || e.TaskAttemptsPerExecutor != 1 || e.TaskAttemptsPerHost != 2 ||
+		e.StageTasksPerExecutor != 2 || e.StageExecutorsPerHost != 2 || e.ApplicationTasksPerExecutor != 2 || e.ApplicationExecutorsPerHost != 2 ||
+		e.Timeout != time.Hour || e.UnschedulableTimeout != 2*time.Minute {
+		t.Errorf("%+v, warnings %v, error %v", e, w, err)
+	}
+	if s, _, _ := Parse(nil); s.Exclusion.On() {
+		t.Error("it is on by default")
+	}
+	for _, values := range []map[string]string{
+		{"excludeOnFailure.enabled": "true", "master": "local[2]"},
+		{"excludeOnFailure.enabled": "true", "excludeOnFailure.task.maxTaskAttemptsPerNode": "4"},
+	} {
+		_, _, err := Parse(values)
+		if e, ok := errors.AsType[*KeyError](err); !ok || e.Key != "excludeOnFailure.task.maxTaskAttemptsPerNode" {
+			t.Errorf("%v: error %v", values, err)
+		}
+	}
+	if _, _, err := Parse(map[string]string{"excludeOnFailure.application.enabled": "true", "master": "local[2]"}); err != nil {
+		t.Errorf("without tasks that avoid hosts: %v", err)
 	}
 }
 

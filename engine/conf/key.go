@@ -104,7 +104,7 @@ func lookup(bare string) *Key {
 // table is every key, sorted by name; the rows stand in the table_*.go
 // files, by what they are about.
 var table = func() []Key {
-	all := slices.Concat(sessionKeys, memoryKeys, schedulerKeys, speculationKeys, resultKeys, shuffleKeys, eventKeys, ignoredKeys)
+	all := slices.Concat(sessionKeys, memoryKeys, schedulerKeys, speculationKeys, exclusionKeys, resultKeys, shuffleKeys, eventKeys, ignoredKeys)
 	slices.SortFunc(all, func(a, b Key) int { return strings.Compare(a.Name, b.Name) })
 	return all
 }()
@@ -120,7 +120,6 @@ var namespaces = []namespace{
 	{"kubernetes.", "there is no Kubernetes cluster; everything runs in one process"},
 	{"mesos.", "there is no Mesos cluster; everything runs in one process"},
 	{"deploy.", "there is no standalone cluster; everything runs in one process"},
-	{"excludeOnFailure.", "there is one executor, and excluding it would leave none"},
 	{"dynamicAllocation.", "the number of workers is fixed for a session"},
 	{"decommission.", "the number of workers is fixed for a session"},
 	{"storage.decommission.", "the number of workers is fixed for a session"},

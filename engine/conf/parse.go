@@ -124,6 +124,14 @@ func ParseLayers(layers ...Layer) (Settings, []Warning, error) {
 		return Settings{}, warnings, err
 	}
 	warnings = append(warnings, set.reconcile(given)...)
+	if e := &set.Exclusion; e.TaskAndStage && e.TaskAttemptsPerHost >= set.MaxFailures {
+		const name = "excludeOnFailure.task.maxTaskAttemptsPerNode"
+		v := value{name: name, text: strconv.Itoa(e.TaskAttemptsPerHost)}
+		if g, ok := given[name]; ok {
+			v = g
+		}
+		return Settings{}, warnings, v.refuse(fmt.Errorf("it is not below task.maxFailures, which is %d: a job would be aborted before its task avoids a host", set.MaxFailures))
+	}
 	if _, err := regexp.Compile(set.redaction); err != nil {
 		return Settings{}, warnings, given["redaction.regex"].refuse(err)
 	}

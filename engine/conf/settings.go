@@ -67,6 +67,7 @@ type Settings struct {
 	Barrier                     Barrier
 	Reaper                      Reaper
 	Speculation                 Speculation
+	Exclusion                   Exclusion
 
 	MaxResultSize       units.Bytes // driver.maxResultSize; 0: no limit
 	MaxDirectResultSize units.Bytes // task.maxDirectResultSize, at most MaxMessageSize
@@ -122,6 +123,25 @@ type Speculation struct {
 	ProcessRateMultiplier float64       // speculation.efficiency.processRateMultiplier
 	LongRunTaskFactor     float64       // speculation.efficiency.longRunTaskFactor
 }
+
+// Exclusion are the excludeOnFailure keys: executors where tasks fail.
+type Exclusion struct {
+	Enabled      bool // excludeOnFailure.enabled, the default of the next two
+	TaskAndStage bool // excludeOnFailure.taskAndStage.enabled
+	Application  bool // excludeOnFailure.application.enabled
+
+	TaskAttemptsPerExecutor     int           // excludeOnFailure.task.maxTaskAttemptsPerExecutor
+	TaskAttemptsPerHost         int           // excludeOnFailure.task.maxTaskAttemptsPerNode, below MaxFailures
+	StageTasksPerExecutor       int           // excludeOnFailure.stage.maxFailedTasksPerExecutor
+	StageExecutorsPerHost       int           // excludeOnFailure.stage.maxFailedExecutorsPerNode
+	ApplicationTasksPerExecutor int           // excludeOnFailure.application.maxFailedTasksPerExecutor
+	ApplicationExecutorsPerHost int           // excludeOnFailure.application.maxFailedExecutorsPerNode
+	Timeout                     time.Duration // excludeOnFailure.timeout
+	UnschedulableTimeout        time.Duration // scheduler.excludeOnFailure.unschedulableTaskSetTimeout
+}
+
+// On reports whether failures exclude anything.
+func (e *Exclusion) On() bool { return e.TaskAndStage || e.Application }
 
 // ListenerQueues are the scheduler.listenerbus.* keys.
 type ListenerQueues struct {

@@ -2,16 +2,19 @@ package conf
 
 // Reasons that several keys share.
 const (
-	oneWriter   = "there is one shuffle writer, which sizes its own buffers and pages"
-	localBlocks = "shuffle blocks are read in place, not fetched over a network"
-	ourCodec    = "rows are stored by the codecs of the engine, accounted exactly"
-	ourLog      = "the exported event log has one form, which Spark's History Server reads"
-	noHeartbeat = "driver and workers share a process, which cannot be silent in part"
+	oneWriter     = "there is one shuffle writer, which sizes its own buffers and pages"
+	localBlocks   = "shuffle blocks are read in place, not fetched over a network"
+	ourCodec      = "rows are stored by the codecs of the engine, accounted exactly"
+	ourLog        = "the exported event log has one form, which Spark's History Server reads"
+	noReplacement = "the workers of a session are not replaced"
+	noHeartbeat   = "driver and workers share a process, which cannot be silent in part"
 )
 
 // ignoredKeys are Spark's keys that we know and that have no effect here.
 var ignoredKeys = []Key{
-	{Name: "excludeOnFailure.enabled", Kind: KindBool, Default: "false", Ignored: "there is one executor, and excluding it would leave none", Doc: "Keep tasks away from executors where they failed."},
+	{Name: "excludeOnFailure.killExcludedExecutors", Kind: KindBool, Default: "false", Ignored: noReplacement, Doc: "Kill executors that are excluded."},
+	{Name: "excludeOnFailure.killExcludedExecutors.decommission", Kind: KindBool, Default: "false", Ignored: noReplacement, Doc: "Decommission executors that are excluded."},
+	{Name: "excludeOnFailure.application.fetchFailure.enabled", Kind: KindBool, Default: "false", Ignored: "outputs that cannot be read are written again, whoever holds them", Doc: "Exclude an executor whose map output cannot be read."},
 	{Name: "scheduler.revive.interval", Kind: KindDuration, Unit: "ms", Default: "1s", Ignored: "slots are offered as they fall free", Doc: "Pause between offers."},
 	{Name: "starvation.timeout", Kind: KindDuration, Unit: "ms", Default: "15s", Ignored: "local mode has no starvation timer", Doc: "Warn when a job gets no slot for so long."},
 	{Name: "task.reaper.pollingInterval", Kind: KindDuration, Unit: "ms", Default: "10s", Ignored: "killed attempts are looked at with the executor's other housekeeping", Doc: "How often a killed attempt that runs on is looked at."},

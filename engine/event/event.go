@@ -157,6 +157,26 @@ type SpeculativeTaskSubmitted struct {
 	Partition int32
 }
 
+// Excluded tells that nothing is launched any more on an executor, or with
+// Executor empty on a host, since tasks fail there: for one stage attempt, or
+// for all until Unexcluded.
+type Excluded struct {
+	At       int64
+	Executor id.Executor
+	Host     string
+	ForStage bool
+	Stage    id.StageAttempt // ForStage
+	Failures int32           // tasks that failed there; of a host, its excluded executors
+}
+
+// Unexcluded tells that an executor, or with Executor empty a host, is used
+// again.
+type Unexcluded struct {
+	At       int64
+	Executor id.Executor
+	Host     string
+}
+
 // Accumulable is a named accumulator's contribution, printed.
 type Accumulable struct {
 	ID     id.Accumulator
@@ -265,3 +285,5 @@ func (*ApplicationEnd) event()           {}
 func (*ExecutorRemoved) event()          {}
 func (*BlockManagerRemoved) event()      {}
 func (*SpeculativeTaskSubmitted) event() {}
+func (*Excluded) event()                 {}
+func (*Unexcluded) event()               {}

@@ -28,6 +28,8 @@ const (
 	kindExecutorRemoved
 	kindBlockManagerRemoved
 	kindSpeculativeTaskSubmitted
+	kindExcluded
+	kindUnexcluded
 )
 
 // form is how an event of this package goes to and from a file: its kind and
@@ -275,6 +277,26 @@ func (e *SpeculativeTaskSubmitted) fields(c *codec) {
 	number(c, &e.Stage.Attempt, 0)
 	number(c, &e.Index, 0)
 	number(c, &e.Partition, 0)
+}
+
+func (*Excluded) kind() uint8 { return kindExcluded }
+func (e *Excluded) fields(c *codec) {
+	number(c, &e.At, 0)
+	c.text((*string)(&e.Executor))
+	c.text(&e.Host)
+	bits := bit(e.ForStage, 0)
+	c.flags(&bits)
+	e.ForStage = bits&1 != 0
+	number(c, &e.Stage.Stage, 0)
+	number(c, &e.Stage.Attempt, 0)
+	number(c, &e.Failures, 0)
+}
+
+func (*Unexcluded) kind() uint8 { return kindUnexcluded }
+func (e *Unexcluded) fields(c *codec) {
+	number(c, &e.At, 0)
+	c.text((*string)(&e.Executor))
+	c.text(&e.Host)
 }
 
 func (*BlockUpdated) kind() uint8 { return kindBlockUpdated }

@@ -204,6 +204,10 @@ func (d *decoder) blank(kind uint8) form {
 		return new(BlockManagerRemoved)
 	case kindSpeculativeTaskSubmitted:
 		return new(SpeculativeTaskSubmitted)
+	case kindExcluded:
+		return new(Excluded)
+	case kindUnexcluded:
+		return new(Unexcluded)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ func everyType() []Event {
 		&StageCompleted{}, &TaskStart{}, &TaskGettingResult{}, &TaskEnd{}, &BlockUpdated{}, &NodeUnpersisted{},
 		&MemorySample{}, &WorkerTime{}, &Phase{}, &ApplicationEnd{},
 		&ExecutorRemoved{}, &BlockManagerRemoved{}, &SpeculativeTaskSubmitted{},
+		&Excluded{}, &Unexcluded{},
 	}
 }
 

@@ -135,6 +135,13 @@ func (s *spark) write(e Event) error {
 		return s.taskEnd(e)
 	case *SpeculativeTaskSubmitted:
 		return s.line(&sparkSpeculativeTask{sparkClass + "SpeculativeTaskSubmitted", int32(e.Stage.Stage), e.Stage.Attempt})
+	case *Excluded:
+		return s.line(s.excluded(e))
+	case *Unexcluded:
+		if e.Executor != "" {
+			return s.line(&sparkUnexcluded{Event: sparkClass + "ExecutorUnexcluded", Time: s.ms(e.At), Executor: string(e.Executor)})
+		}
+		return s.line(&sparkUnexcluded{Event: sparkClass + "NodeUnexcluded", Time: s.ms(e.At), Host: e.Host})
 	case *BlockUpdated:
 		if !s.options.BlockUpdates || !sparkBlock.MatchString(e.Block) {
 			return nil
@@ -162,6 +169,30 @@ const noPort = 1
 // sparkClass begins the names of the events that Spark writes by the names of
 // their classes and fields.
 const sparkClass = "org.apache.spark.scheduler.SparkListener"
+
+func (s *spark) excluded(e *Excluded) any {
+	name := "NodeExcluded"
+	if e.Executor != "" {
+		name = "ExecutorExcluded"
+	}
+	if !e.ForStage {
+		if e.Executor != "" {
+			return &sparkExecutorExcluded{sparkClass + name, s.ms(e.At), string(e.Executor), e.Failures}
+		}
+		return &sparkNodeExcluded{sparkClass + name, s.ms(e.At), e.Host, e.Failures}
+	}
+	stage := sparkExcludedStage{int32(e.Stage.Stage), e.Stage.Attempt}
+	if e.Executor != "" {
+		return &struct {
+			sparkExecutorExcluded
+			sparkExcludedStage
+		}{sparkExecutorExcluded{sparkClass + name + "ForStage", s.ms(e.At), string(e.Executor), e.Failures}, stage}
+	}
+	return &struct {
+		sparkNodeExcluded
+		sparkExcludedStage
+	}{sparkNodeExcluded{sparkClass + name + "ForStage", s.ms(e.At), e.Host, e.Failures}, stage}
+}
 
 // none is an empty JSON object.
 var none = map[string]string{}

@@ -217,6 +217,32 @@ type (
 		Attempt int32 `json:"stageAttemptId"`
 	}
 
+	sparkExecutorExcluded struct {
+		Event    string
+		Time     int64  `json:"time"`
+		Executor string `json:"executorId"`
+		Failures int32  `json:"taskFailures"`
+	}
+
+	sparkNodeExcluded struct {
+		Event    string
+		Time     int64  `json:"time"`
+		Host     string `json:"hostId"`
+		Failures int32  `json:"executorFailures"`
+	}
+
+	sparkExcludedStage struct {
+		Stage   int32 `json:"stageId"`
+		Attempt int32 `json:"stageAttemptId"`
+	}
+
+	sparkUnexcluded struct {
+		Event    string
+		Time     int64  `json:"time"`
+		Executor string `json:"executorId,omitempty"`
+		Host     string `json:"hostId,omitempty"`
+	}
+
 	sparkTaskInfo struct {
 		ID            int64              `json:"Task ID"`
 		Index         int32              `json:"Index"`

@@ -46,6 +46,8 @@ type Config struct {
 
 	Barrier conf.Barrier // zero fields: 365 days, 15 s, 40
 
+	Exclusion conf.Exclusion // zero: failures exclude nothing
+
 	// HeartbeatTimeout is the silence after which an executor is lost; 0: none
 	// has to give signs of life.
 	HeartbeatTimeout time.Duration
@@ -173,5 +175,6 @@ const (
 const (
 	keyMessage        = "spark.rpc.message.maxSize"
 	keyMaxFailures    = "spark.task.maxFailures"
+	keyExclusion      = "spark.excludeOnFailure.*"
 	keyNetworkTimeout = "spark.network.timeout"
 )

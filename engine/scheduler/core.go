@@ -35,16 +35,23 @@ type Core struct {
 	executors []*executor
 	silence   int64 // when to look for executors that were silent too long; 0: not set
 	closing   bool  // nothing that was given up comes back
-	root      *pool
-	sets      []*taskSet // in order of creation, while any attempt of them lives
-	attempts  attempts
-	memory    memory
-	free      []*attempt
+	// Hosts that are excluded for the session (exclude.go), and until when; in
+	// hostList in order. lift is when the first of them, or of the executors
+	// that are excluded, is not any more; 0: none is.
+	hosts    map[string]int64
+	hostList []string
+	lift     int64
+	root     *pool
+	sets     []*taskSet // in order of creation, while any attempt of them lives
+	attempts attempts
+	memory   memory
+	free     []*attempt
 	// offers: slots are to be offered before this step ends, or if a task
 	// binary is being made, when it is, so that its stage is not passed over.
 	offers bool
 	queue  []*taskSet
 	order  []int
+	places []int // those of order where a set may run
 	random *rand.Rand
 
 	outputs  outputs
@@ -75,6 +82,7 @@ func NewCore(cfg Config, cached func(n id.Node, partitions int) [][]task.Locatio
 		shuffles:  map[id.Shuffle]*stage{},
 		groups:    map[string]bool{},
 		locations: map[id.Node][][]task.Location{},
+		hosts:     map[string]int64{},
 		root:      newRoot(cfg.Mode, cfg.Pools),
 		random:    rand.New(rand.NewPCG(cfg.Seed, 0)),
 	}
@@ -194,6 +202,7 @@ func (c *Core) setTimer() {
 	earliest(c.resubmit)
 	earliest(c.check)
 	earliest(c.silence)
+	earliest(c.lift)
 	for _, w := range c.waiting {
 		earliest(w.at)
 	}
@@ -202,6 +211,9 @@ func (c *Core) setTimer() {
 	}
 	for _, ts := range c.sets {
 		earliest(ts.opens)
+		if ts.health != nil && !ts.draining {
+			earliest(ts.health.abort)
+		}
 	}
 	if at != c.timer && at != 0 {
 		t := c.slabs.timer.next()
@@ -222,8 +234,12 @@ func (c *Core) timerDue() {
 	if c.check != 0 && c.now >= c.check {
 		c.speculate()
 	}
+	if c.lift != 0 && c.now >= c.lift {
+		c.liftExclusions()
+	}
 	c.retryWaitingJobs()
 	c.expireBarriers()
+	c.expireDoomed()
 	for _, ts := range c.sets {
 		if ts.opens != 0 && c.now >= ts.opens {
 			c.offers = true

@@ -15,6 +15,7 @@
 //   - taskset.go, pending.go, offer.go, pool.go: task sets, locality and delay
 //     scheduling, launching, retries, FIFO and FAIR order
 //   - speculate.go, percentile.go: second attempts of slow tasks
+//   - exclude.go: executors where tasks fail
 //   - heartbeat.go: executors that give no sign of life
 //   - status.go: status messages and the three routes of results
 //   - outputs.go, commit.go, barrier.go: map outputs with epochs, who may

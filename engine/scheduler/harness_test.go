@@ -244,6 +244,10 @@ func (h *harness) event(e event.Event) {
 		end := *e
 		h.infos[e.Info.Task] = end
 		h.write("event TaskEnd %d %v failed=%v killed=%v", e.Info.Task, e.Reason, e.Info.Failed, e.Info.Killed)
+	case *event.Excluded:
+		h.write("event Excluded %s of %s for stage=%v %v after %d", e.Executor, e.Host, e.ForStage, e.Stage, e.Failures)
+	case *event.Unexcluded:
+		h.write("event Unexcluded %s of %s", e.Executor, e.Host)
 	case *event.SpeculativeTaskSubmitted:
 		h.write("event SpeculativeTaskSubmitted %d of %v, partition %d", e.Index, e.Stage, e.Partition)
 	case *event.ExecutorAdded:

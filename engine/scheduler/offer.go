@@ -21,6 +21,12 @@ type executor struct {
 	alive bool
 	gone  bool  // not alive, and why is still to be told
 	seen  int64 // when it last gave a sign of life
+	// Exclusion for the session (exclude.go): failures are the moments at which
+	// those held against it are too old; excluded is until when it is itself, 0
+	// for not; barred, whether it is, or its host.
+	failures []int64
+	excluded int64
+	barred   bool
 	// lostAt is the epoch at which its loss was handled, distrusted the one
 	// after its map outputs were last unregistered as a whole; -1: never.
 	lostAt, distrusted int64
@@ -61,7 +67,7 @@ func (c *Core) slots() int {
 func (c *Core) freeSlots() int {
 	n := 0
 	for _, x := range c.executors {
-		if x.alive {
+		if x.alive && !x.barred {
 			n += x.free / c.cfg.TaskCPUs
 		}
 	}
@@ -71,8 +77,11 @@ func (c *Core) freeSlots() int {
 // offer gives the free slots to the task sets, in the order of the pools
 // (spark-semantics §2.3). That order is decided once a round.
 func (c *Core) offer() {
+	if c.lift != 0 && c.now >= c.lift {
+		c.liftExclusions()
+	}
 	free := c.freeSlots()
-	if free == 0 {
+	if free == 0 && !c.cfg.Exclusion.On() {
 		return
 	}
 	c.queue = c.root.append(c.queue[:0])
@@ -85,13 +94,23 @@ func (c *Core) offer() {
 	}
 	for i, ts := range c.queue {
 		c.queue[i] = nil
-		if ts.draining || free == 0 || ts.stage.dep == nil && c.heldBack(ts.stage.job) {
+		if ts.draining || ts.stage.dep == nil && c.heldBack(ts.stage.job) {
 			continue
 		}
-		if ts.barrier {
-			c.offerBarrier(ts, free)
-		} else {
-			c.offerSet(ts)
+		launched := false
+		switch {
+		case free == 0:
+		case ts.barrier:
+			launched = c.offerBarrier(ts, free)
+		default:
+			launched = c.round(ts, func(pos int32, x *executor, at task.Locality) bool { return c.launch(ts, pos, x, at) })
+		}
+		switch {
+		case ts.health == nil || ts.draining:
+		case launched:
+			c.hope()
+		case !ts.barrier:
+			c.doomed(ts)
 		}
 		free = c.freeSlots()
 	}
@@ -99,20 +118,29 @@ func (c *Core) offer() {
 
 // round offers slots to one set, level by level from the best, one task for
 // each executor and pass, so that tasks spread. take launches or reserves,
-// and returns false to stop.
-func (c *Core) round(ts *taskSet, take func(pos int32, x *executor, at task.Locality) bool) {
-	launched, refused, best := false, false, task.AnyLocality
+// and returns false to stop. It reports whether anything was taken.
+func (c *Core) round(ts *taskSet, take func(pos int32, x *executor, at task.Locality) bool) (launched bool) {
+	refused, best, order := false, task.AnyLocality, c.order
 	ts.opens = 0
 	if ts.wantsCopies() {
 		ts.spec.apart = c.apart()
+	}
+	if ts.health != nil {
+		c.places = c.places[:0]
+		for _, i := range order {
+			if !ts.health.bars(c.executors[i]) {
+				c.places = append(c.places, i)
+			}
+		}
+		order = c.places
 	}
 levels:
 	for _, level := range ts.levels {
 		for again := true; again; {
 			again = false
-			for _, i := range c.order {
+			for _, i := range order {
 				x := c.executors[i]
-				if !x.alive || x.free < c.cfg.TaskCPUs {
+				if !x.alive || x.barred || x.free < c.cfg.TaskCPUs {
 					continue
 				}
 				upTo := level
@@ -121,7 +149,7 @@ levels:
 				}
 				pos, at, ok := ts.dequeue(x, upTo)
 				if !ok {
-					refused = refused || level == task.AnyLocality && ts.trim(&ts.pending, &ts.pending.all)
+					refused = refused || level == task.AnyLocality && upTo < level && ts.trim(&ts.pending, &ts.pending.all)
 					continue
 				}
 				if !take(pos, x, at) {
@@ -142,16 +170,14 @@ levels:
 		ts.since, ts.rejected = c.now, false
 		ts.level = ts.levelOf(best)
 	}
+	return launched
 }
 
-func (c *Core) offerSet(ts *taskSet) {
-	c.round(ts, func(pos int32, x *executor, at task.Locality) bool { return c.launch(ts, pos, x, at) })
-}
-
-// offerBarrier launches all tasks of a barrier set in one round, or none.
-func (c *Core) offerBarrier(ts *taskSet, free int) {
+// offerBarrier launches all tasks of a barrier set in one round, or none, and
+// reports whether it did.
+func (c *Core) offerBarrier(ts *taskSet, free int) bool {
 	if free < ts.left {
-		return
+		return false
 	}
 	type place struct {
 		pos int32
@@ -174,7 +200,7 @@ func (c *Core) offerBarrier(ts *taskSet, free int) {
 		}
 	}
 	if len(places) < ts.left {
-		return
+		return false
 	}
 	ts.opens = 0
 	addresses := make([]string, len(ts.indices))
@@ -190,9 +216,10 @@ func (c *Core) offerBarrier(ts *taskSet, free int) {
 	ts.shared = task.AppendShared(ts.shared[:0], &ts.template)
 	for _, p := range places {
 		if !c.launch(ts, p.pos, p.x, p.at) {
-			return
+			return false
 		}
 	}
+	return true
 }
 
 // largeDescription is the size from which a description is worth a warning.

@@ -100,13 +100,15 @@ func (ts *taskSet) pop(p *pendingTasks, s *stack, x *executor) (int32, bool) {
 		return 0, false
 	}
 	n := len(*s) - 1
-	if !p.copies {
+	choosy := ts.health != nil && ts.health.someFailed(x)
+	if !p.copies && !choosy {
 		pos := (*s)[n]
 		*s = (*s)[:n]
 		return pos, true
 	}
 	for i := n; i >= 0; i-- {
-		if pos := (*s)[i]; ts.waits(p, pos) && ts.elsewhere(pos, x) {
+		pos := (*s)[i]
+		if ts.waits(p, pos) && !(p.copies && !ts.elsewhere(pos, x)) && !(choosy && ts.health.avoids(pos, x)) {
 			*s = slices.Delete(*s, i, i+1)
 			return pos, true
 		}

@@ -208,7 +208,7 @@ func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) bool
 	if x == nil || !x.alive && !x.gone {
 		return false
 	}
-	x.alive, x.gone, x.free = false, false, 0
+	x.alive, x.gone, x.free, x.failures = false, false, 0, nil
 	clear(c.locations)
 	for _, ts := range slices.Clone(c.sets) {
 		c.setLostExecutor(ts, x, reason, causedByApp)

@@ -42,6 +42,7 @@ type taskSet struct {
 	live    int // live attempts
 	pending pendingTasks
 	spec    *speculation // nil: no task gets a second attempt
+	health  *setHealth   // nil: failures exclude nothing
 
 	template task.Description // what all descriptions have in common
 	shared   []byte           // encoded
@@ -109,6 +110,7 @@ func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
 		ts.total = result.NewTotal(c.cfg.MaxResult)
 	}
 	ts.pending.init(n, m.prefs, s.barrier)
+	ts.health = c.newSetHealth()
 	ts.spec = c.newSpeculation(n, s.barrier, m.prefs)
 	ts.template = task.Description{
 		TaskAttempt: id.TaskAttempt{StageAttempt: ts.id},
@@ -149,6 +151,9 @@ func (c *Core) closeSet(ts *taskSet) {
 	}
 	ts.leaf.remove()
 	ts.leaf = nil
+	if ts.health != nil && ts.left == 0 && !ts.aborted {
+		c.judge(ts)
+	}
 	same := func(o *taskSet) bool { return o == ts }
 	c.sets = slices.DeleteFunc(c.sets, same)
 	ts.stage.sets = slices.DeleteFunc(ts.stage.sets, same)
@@ -315,7 +320,7 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 	if ts.barrier {
 		c.drain(ts)
 	}
-	attempt, partition := a.info.TaskAttempt, a.partition
+	attempt, partition, on := a.info.TaskAttempt, a.partition, c.executor(a.info.Executor)
 	c.attemptEnded(a, ending{kind: f.Kind, failure: f})
 	if !ts.draining && !ts.done[pos] {
 		if counts {
@@ -325,6 +330,9 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 			ts.fails[pos]++
 		}
 		err := &TaskError{TaskAttempt: attempt, Job: ts.job.id, Partition: partition, Failures: int(ts.fails[pos]), Failure: f}
+		if counts && ts.health != nil { // before the task can be offered again
+			c.blame(ts, pos, on, err)
+		}
 		switch {
 		case f.Kind == task.ExceptionFailure && f.NoRetry:
 			c.abortSet(ts, fmt.Sprintf("%v failed in a way that no retry can mend: %v", attempt, f), err)
