@@ -9,11 +9,14 @@ BENCH       ?= .
 ROWS        ?=
 ROUNDS      ?= 5
 OUT         ?= results/peers.md
+SEED        ?= 0
+SEEDS       ?= 10000
+STEPS       ?= 1000
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES      = $(shell find . -name '*.go' -not -path './.git/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint conformance fuzz bench bench-peers bench-peers-setup golden cover clean
+.PHONY: help run test race lint conformance sim fuzz bench bench-peers bench-peers-setup golden cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +41,9 @@ lint: ## gofmt, vet, staticcheck, import directions and banned calls
 
 conformance: ## what became of each behaviour of engine/docs/conformance.md
 	@go test -json ./engine/... ./bench/report/... | go run ./bench/conformance
+
+sim: ## random worlds against the scheduler's core (SEEDS=10000 STEPS=1000; SEED=n: that one alone)
+	go test ./engine/scheduler -run '^TestSimulation$$' -count 1 -v -timeout 60m -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS)
 
 fuzz: ## every fuzz target for a while (FUZZTIME=20s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | while read -r file target; do \

@@ -117,6 +117,28 @@ func (c *Core) expireBarriers() {
 	}
 }
 
+// waitForSlots sees to it that a barrier set for which slots were lost since
+// its stage was cut waits no longer for others than a job waits at its
+// submission.
+func (c *Core) waitForSlots(ts *taskSet) {
+	switch {
+	case ts.left <= c.slots():
+		ts.givesUp = 0
+	case ts.givesUp == 0:
+		ts.givesUp = c.now + int64(c.cfg.Barrier.CheckMaxFailures)*int64(c.cfg.Barrier.CheckInterval)
+	}
+}
+
+// giveUpBarriers aborts the barrier sets that have waited for slots too long.
+func (c *Core) giveUpBarriers() {
+	for _, ts := range slices.Clone(c.sets) {
+		if ts.givesUp != 0 && c.now >= ts.givesUp {
+			err := fmt.Errorf("cannot run the %d tasks of a barrier stage at once on %d slots: %w", ts.left, c.slots(), ErrSlots)
+			c.abortSet(ts, err.Error(), err)
+		}
+	}
+}
+
 // dropBarriers ends the syncs of a stage attempt that is complete; attempt
 // -1: of all the stage's attempts.
 func (c *Core) dropBarriers(s id.Stage, attempt int32) {

@@ -214,6 +214,7 @@ func (c *Core) setTimer() {
 		if ts.health != nil && !ts.draining {
 			earliest(ts.health.abort)
 		}
+		earliest(ts.givesUp)
 	}
 	if at != c.timer && at != 0 {
 		t := c.slabs.timer.next()
@@ -240,8 +241,10 @@ func (c *Core) timerDue() {
 	c.retryWaitingJobs()
 	c.expireBarriers()
 	c.expireDoomed()
+	c.giveUpBarriers()
 	for _, ts := range c.sets {
 		if ts.opens != 0 && c.now >= ts.opens {
+			ts.opens = 0 // from now on any offer finds the level open
 			c.offers = true
 		}
 	}

@@ -176,6 +176,7 @@ levels:
 // offerBarrier launches all tasks of a barrier set in one round, or none, and
 // reports whether it did.
 func (c *Core) offerBarrier(ts *taskSet, free int) bool {
+	c.waitForSlots(ts)
 	if free < ts.left {
 		return false
 	}

@@ -26,6 +26,8 @@ type outputs struct {
 type mapOutputs struct {
 	statuses []*task.MapStatus // [map partitions]; nil: missing
 	missing  int
+	reads    []id.Shuffle      // that its map stage reads
+	written  bool              // some output was there once
 	byMap    map[id.Task]int32 // exactly the registered outputs, by the attempt that wrote them
 	shared   bool              // statuses was handed out: copy before the next change
 	rowSums  []int64           // [map partitions] checksums of the rows last written; nil: none came
@@ -36,11 +38,11 @@ type mapOutputs struct {
 func (o *outputs) init() { o.shuffles = map[id.Shuffle]*mapOutputs{} }
 
 // register makes a shuffle known, unless it is.
-func (o *outputs) register(s id.Shuffle, maps int) {
+func (o *outputs) register(s id.Shuffle, maps int, reads ...id.Shuffle) {
 	if o.shuffles[s] != nil {
 		return
 	}
-	o.shuffles[s] = &mapOutputs{statuses: make([]*task.MapStatus, maps), missing: maps, byMap: map[id.Task]int32{}}
+	o.shuffles[s] = &mapOutputs{statuses: make([]*task.MapStatus, maps), missing: maps, reads: reads, byMap: map[id.Task]int32{}}
 	at, _ := slices.BinarySearch(o.ids, s)
 	o.ids = slices.Insert(o.ids, at, s)
 }
@@ -59,6 +61,7 @@ func (m *mapOutputs) set(part int32, status *task.MapStatus) {
 	if status != nil {
 		m.missing--
 		m.byMap[status.Map] = part
+		m.written = true
 	}
 }
 
@@ -98,6 +101,12 @@ func (o *outputs) complete(s id.Shuffle) bool {
 	return m != nil && m.missing == 0
 }
 
+// written reports whether any output of a shuffle was ever there.
+func (o *outputs) written(s id.Shuffle) bool {
+	m := o.shuffles[s]
+	return m != nil && m.written
+}
+
 // missing returns the map partitions without output, ascending.
 func (o *outputs) missing(s id.Shuffle) []int32 {
 	m := o.shuffles[s]
@@ -132,6 +141,22 @@ func (o *outputs) removeAll(s id.Shuffle) {
 		m.set(int32(i), nil)
 	}
 	o.epoch++
+}
+
+// removeDerived unregisters every output of the shuffles that were made from
+// a shuffle's outputs, directly or not, also those that no job needs now: a
+// later one might read them beside what is made anew.
+func (o *outputs) removeDerived(s id.Shuffle) {
+	made := map[id.Shuffle]bool{s: true}
+	for again := true; again; {
+		again = false
+		for _, n := range o.ids {
+			if !made[n] && slices.ContainsFunc(o.shuffles[n].reads, func(r id.Shuffle) bool { return made[r] }) {
+				made[n], again = true, true
+				o.removeAll(n)
+			}
+		}
+	}
 }
 
 // removeExecutor unregisters, for every shuffle, what is on an executor.

@@ -139,15 +139,16 @@ func (c *Core) rollBackAll(m *stage, affected []*stage) {
 				m.node.Name, done, len(s.job.finished), advice), nil)
 		}
 	}
+	c.outputs.removeDerived(m.dep.Shuffle)
 	for _, s := range affected {
-		if c.stages[s.id] != s || s.next == 0 {
+		if c.stages[s.id] != s || s.next == 0 && s != m {
 			continue
 		}
 		const why = "its input is computed again and may come out otherwise"
 		s.ignored = s.next - 1
 		c.killStage(s, false, "stage rolled back: "+why)
-		if s.dep != nil {
-			c.outputs.removeAll(s.dep.Shuffle)
+		if s == m {
+			c.outputs.removeAll(m.dep.Shuffle)
 		}
 		if s.running {
 			c.finishStage(s, "rolled back: "+why, true)
@@ -244,7 +245,7 @@ func (c *Core) slotLost(e *SlotLost) {
 	f := &task.Failure{Kind: task.ExecutorLostFailure, CausedByApp: true,
 		Message: fmt.Sprintf("%v ignored its kill and cost its executor %s a slot; %d are left", a.info.TaskAttempt, a.info.Executor, e.Left)}
 	c.attemptFailed(a, f)
-	if e.Left == 0 {
+	if e.Left < c.cfg.TaskCPUs {
 		c.executorLost(x.id, f.Message, true)
 	}
 }

@@ -190,7 +190,11 @@ func (c *Core) createStage(j *job, node *plan.Node, dep *plan.ShuffleDep, deps [
 	}
 	if dep != nil {
 		c.shuffles[dep.Shuffle] = s
-		c.outputs.register(dep.Shuffle, s.tasks)
+		var reads []id.Shuffle
+		for _, d := range deps {
+			reads = append(reads, d.Shuffle)
+		}
+		c.outputs.register(dep.Shuffle, s.tasks, reads...)
 		s.pending.in = make([]bool, s.tasks)
 	} else {
 		j.final = s

@@ -94,13 +94,14 @@ type making struct {
 // submitTasks begins a new attempt of a stage whose parents are all there
 // (spark-semantics §1.5).
 func (c *Core) submitTasks(s *stage) {
-	j := s.jobs[0] // the earliest; its properties and priority are the attempt's
-	if s.dep != nil && s.next > 0 && s.node.Determinism == plan.Indeterminate && !c.outputs.complete(s.dep.Shuffle) {
+	if s.dep != nil && s.node.Determinism == plan.Indeterminate && !c.outputs.complete(s.dep.Shuffle) &&
+		(s.next > 0 || c.outputs.written(s.dep.Shuffle)) {
 		// What a partial second run returns would not fit the rest.
 		if c.rollBack(s); c.stages[s.id] != s {
 			return
 		}
 	}
+	j := s.jobs[0] // the earliest; its properties and priority are the attempt's
 	var indices []int32
 	if s.dep != nil {
 		indices = c.outputs.missing(s.dep.Shuffle)

@@ -53,6 +53,8 @@ type taskSet struct {
 	since    int64 // the timer
 	rejected bool  // an offer was refused since the timer was last set
 	opens    int64 // when the next level opens for an offer that was refused; 0: none was
+
+	givesUp int64 // barrier set with more tasks than there are slots: when it is aborted; 0: they suffice
 }
 
 // attempt is one try at a task, from its launch until the driver has handled
@@ -141,7 +143,7 @@ func (ts *taskSet) position(index int32) int32 {
 // drain stops the set from launching, and closes it if nothing of it lives.
 func (c *Core) drain(ts *taskSet) {
 	ts.draining = true
-	ts.opens = 0
+	ts.opens, ts.givesUp = 0, 0
 	c.closeSet(ts)
 }
 

@@ -1,0 +1,450 @@
+package scheduler
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/task"
+)
+
+// What must hold, in the eyes of executors, callers and listeners; what holds
+// inside the core is Core.Check's.
+
+// derived tells which computations something was made from: of map tasks that
+// may write other rows each time, the attempt that did.
+type derived struct {
+	from map[outputPart]int64
+	torn string // it was made from two computations of one partition
+}
+
+type outputPart struct {
+	shuffle id.Shuffle
+	part    int32
+}
+
+func (d *derived) add(o derived) {
+	if d.torn == "" {
+		d.torn = o.torn
+	}
+	for part, version := range o.from {
+		d.note(part, version)
+	}
+}
+
+func (d *derived) note(part outputPart, version int64) {
+	if d.from == nil {
+		d.from = map[outputPart]int64{}
+	}
+	if before, ok := d.from[part]; ok && before != version && d.torn == "" {
+		d.torn = fmt.Sprintf("computations %d and %d of map partition %d of shuffle %d", before, version, part.part, part.shuffle)
+	}
+	d.from[part] = version
+}
+
+// outputOf is what the output of a map attempt is made from.
+func (s *sim) outputOf(r *run) derived {
+	d := derived{torn: r.from.torn, from: maps.Clone(r.from.from)}
+	part := outputPart{r.req.Shuffle.Shuffle, r.Partition}
+	switch {
+	case r.req.Node.Determinism == plan.Indeterminate:
+		d.note(part, int64(r.Task))
+	case s.versions:
+		d.note(part, s.rows(r))
+	}
+	return d
+}
+
+// rows is the checksum of the rows that a map attempt writes.
+func (s *sim) rows(r *run) int64 {
+	sum := int64(1 + r.Partition)
+	for _, v := range r.from.from {
+		sum += v
+	}
+	if r.ends == writesOtherRows && !s.calm() {
+		sum += 1000 * int64(r.Task+1)
+	}
+	return sum
+}
+
+func (s *sim) deliver(c *Deliver) {
+	j := s.jobs[c.Job]
+	switch {
+	case j.ended:
+		s.t.Fatalf("result %d of job %d comes after its end", c.Index, c.Job)
+	case j.got[c.Index]:
+		s.t.Fatalf("result %d of job %d comes twice", c.Index, c.Job)
+	}
+	j.got[c.Index] = true
+	j.left--
+	if j.spec.Shuffle != nil {
+		if len(c.Totals) != j.spec.Shuffle.Reducers {
+			s.t.Fatalf("job %d is told %d totals", c.Job, len(c.Totals))
+		}
+		return
+	}
+	text, _, _ := strings.Cut(string(bytes.TrimRight(c.Value, "\x00")), " ")
+	part, by, _ := strings.Cut(text, "/")
+	want := c.Index
+	if j.spec.Partitions != nil {
+		want = j.spec.Partitions[c.Index]
+	}
+	if part != strconv.Itoa(int(want)) {
+		s.t.Fatalf("result %d of job %d is %q, want one of partition %d", c.Index, c.Job, c.Value, want)
+	}
+	n, err := strconv.Atoi(by)
+	if err != nil {
+		s.t.Fatalf("result %d of job %d: %v", c.Index, c.Job, err)
+	}
+	j.from.add(s.made[id.Task(n)])
+	size, job := int64(len(c.Value)), c.Job
+	s.soon(func() { s.do(&ResultsTaken{Job: job, Bytes: size}) })
+}
+
+func (s *sim) end(c *EndJob) {
+	j := s.jobs[c.Job]
+	if j.ended {
+		s.t.Fatalf("job %d ends twice", c.Job)
+	}
+	j.ended, j.err = true, c.Err
+	if c.Err != nil {
+		var e *JobError
+		if !errors.As(c.Err, &e) || e.Job != c.Job || e.Reason == "" {
+			s.t.Fatalf("job %d ends with %v", c.Job, c.Err)
+		}
+		return
+	}
+	if j.left > 0 {
+		s.t.Fatalf("job %d ends without %d of its results", c.Job, j.left)
+	}
+	if j.from.torn != "" {
+		s.t.Fatalf("the results of job %d were made from %s", c.Job, j.from.torn)
+	}
+	if stage, ok := s.stream.results[c.Job]; ok && j.spec.Shuffle == nil {
+		for i := range j.got {
+			if !s.stream.merged[stage][int32(i)] {
+				s.t.Fatalf("the accumulator updates of result %d of job %d were not merged", i, c.Job)
+			}
+		}
+	}
+}
+
+// checkLaunches looks at what one step launched, and at the slots.
+func (s *sim) checkLaunches(launched []*run) {
+	together := map[id.StageAttempt]int32{}
+	for _, r := range launched {
+		if r.on.core*s.w.cpus > r.on.slots {
+			s.t.Fatalf("%d attempts are on the %d slots of %s", r.on.core, r.on.slots, r.on.id)
+		}
+		if r.Barrier {
+			together[r.StageAttempt]++
+		}
+		for _, n := range s.order {
+			if o := s.runs[n]; o != r && o.StageAttempt == r.StageAttempt && o.Index == r.Index && !r.Speculative {
+				s.t.Fatalf("attempt %d is launched while attempt %d of the same task runs", r.Task, o.Task)
+			}
+		}
+	}
+	for stage, n := range together {
+		if want := s.stream.stages[stage].info.NumTasks; n != want {
+			s.t.Fatalf("%d of the %d tasks of barrier stage %v are launched", n, want, stage)
+		}
+	}
+}
+
+// committed takes that an attempt was allowed to commit.
+func (s *sim) committed(r *run) {
+	for _, n := range s.order {
+		if o := s.runs[n]; o != r && o.right && o.Stage == r.Stage && o.Partition == r.Partition {
+			s.t.Fatalf("attempts %d and %d may both commit", o.Task, r.Task)
+		}
+	}
+	key := [2]int32{int32(r.Stage), r.Partition}
+	if by, ok := s.stream.commits[key]; ok {
+		s.t.Fatalf("attempt %d may commit after attempt %d has", r.Task, by)
+	}
+}
+
+// atRest looks at what is left when nothing happens any more.
+func (s *sim) atRest() {
+	for n, j := range s.jobs {
+		if !j.ended {
+			s.t.Fatalf("job %d never ends", n)
+		}
+	}
+	if err := s.core.Empty(); err != nil {
+		s.t.Fatalf("at rest: %v", err)
+	}
+	for _, x := range s.execs {
+		if c := s.core.executor(x.id); x.core != 0 || c.slots != x.slots || c.free != c.slots || !c.alive {
+			s.t.Fatalf("at rest executor %s runs %d attempts, has %d of %d slots free, want %d", x.id, x.core, c.free, c.slots, x.slots)
+		}
+	}
+	for _, left := range []struct {
+		what string
+		n    int
+	}{{"attempts", len(s.runs)}, {"questions", len(s.asked)}, {"stored results", len(s.stored)}, {"task binaries", len(s.binaries)},
+		{"pools' attempts", s.core.root.running}, {"asked task binaries", s.core.asked}, {"timers", int(s.core.timer)}} {
+		if left.n != 0 {
+			s.t.Fatalf("at rest %d %s are left", left.n, left.what)
+		}
+	}
+	for n, open := range s.starts {
+		if open != 0 {
+			s.t.Fatalf("attempt %d has a TaskStart and no TaskEnd", n)
+		}
+	}
+	if s.w.gentle() {
+		for n, j := range s.jobs {
+			if j.err != nil && !errors.Is(j.err, ErrBarrierPattern) && !errors.Is(j.err, ErrSlots) {
+				s.t.Fatalf("nothing goes wrong, but job %d fails: %v", n, j.err)
+			}
+		}
+	}
+	for _, d := range s.shuffles {
+		s.removeShuffle(d)
+	}
+	if n := len(s.core.outputs.shuffles) + len(s.blocks); n != 0 {
+		s.t.Fatalf("%d map outputs are left", n)
+	}
+	s.stream.close(s)
+}
+
+// stream follows the events: each is well formed in its place, and what was
+// written of them reads back as the same.
+type stream struct {
+	at       int64
+	jobs     map[id.Job]int // 1: started, 2: ended
+	stages   map[id.StageAttempt]*stageSeen
+	latest   map[id.Stage]id.StageAttempt
+	results  map[id.Job]id.Stage
+	merged   map[id.Stage]map[int32]bool
+	commits  map[[2]int32]id.Task // of stage and partition: who committed and succeeded
+	tries    map[id.StageAttempt]map[int32]int32
+	reported map[id.Task]*TaskStatus
+	log      bytes.Buffer
+	file     *event.File
+	written  []string
+}
+
+type stageSeen struct {
+	info event.StageInfo
+	open bool
+	job  id.Job
+}
+
+type nopCloser struct{ *bytes.Buffer }
+
+func (nopCloser) Close() error { return nil }
+
+func newStream() *stream {
+	return &stream{jobs: map[id.Job]int{}, stages: map[id.StageAttempt]*stageSeen{}, latest: map[id.Stage]id.StageAttempt{},
+		results: map[id.Job]id.Stage{}, merged: map[id.Stage]map[int32]bool{}, commits: map[[2]int32]id.Task{},
+		tries: map[id.StageAttempt]map[int32]int32{}, reported: map[id.Task]*TaskStatus{}}
+}
+
+func (m *stream) emit(s *sim, e event.Event, merged bool) {
+	bad := func(format string, args ...any) {
+		s.t.Fatalf("event %T: %s", e, fmt.Sprintf(format, args...))
+	}
+	moment := func(at int64) {
+		if at < m.at || at > s.now {
+			bad("it is of %v, the one before of %v, and now is %v", time.Duration(at), time.Duration(m.at), time.Duration(s.now))
+		}
+		m.at = at
+	}
+	switch e := e.(type) {
+	case *event.JobStart:
+		moment(e.At)
+		if m.jobs[e.Job]++; m.jobs[e.Job] != 1 {
+			bad("job %d starts twice", e.Job)
+		}
+	case *event.JobEnd:
+		moment(e.At)
+		if m.jobs[e.Job]++; m.jobs[e.Job] != 2 {
+			bad("job %d ends where it has not started or has ended", e.Job)
+		}
+	case *event.StageSubmitted:
+		moment(e.At)
+		before, ok := m.latest[e.Stage.Stage]
+		switch {
+		case m.jobs[e.Job] != 1:
+			bad("stage %v of job %d, which does not run", e.Stage.StageAttempt, e.Job)
+		case ok && m.stages[before].open:
+			bad("stage %v while %v is open", e.Stage.StageAttempt, before)
+		case ok && before.Attempt >= e.Stage.Attempt:
+			bad("stage %v after %v", e.Stage.StageAttempt, before)
+		}
+		m.latest[e.Stage.Stage] = e.Stage.StageAttempt
+		m.stages[e.Stage.StageAttempt] = &stageSeen{info: e.Stage, open: true, job: e.Job}
+		if e.Stage.Kind == task.ResultTask {
+			m.results[e.Job] = e.Stage.Stage
+		}
+	case *event.StageCompleted:
+		moment(e.At)
+		if at := m.stages[e.Stage.StageAttempt]; at == nil || !at.open {
+			bad("stage %v is not open", e.Stage.StageAttempt)
+		}
+		if e.Stage.Completed < e.Stage.Submitted {
+			bad("stage %v is complete before it was submitted", e.Stage.StageAttempt)
+		}
+		m.stages[e.Stage.StageAttempt].open = false
+	case *event.TaskStart:
+		moment(e.Info.Launch)
+		if at := m.stages[e.Info.StageAttempt]; at == nil || !at.open {
+			bad("attempt %v of a stage that is not open", e.Info.TaskAttempt)
+		}
+		tries := m.tries[e.Info.StageAttempt]
+		if tries == nil {
+			tries = map[int32]int32{}
+			m.tries[e.Info.StageAttempt] = tries
+		}
+		if tries[e.Info.Index] != e.Info.Number {
+			bad("attempt %v, of which there were %d", e.Info.TaskAttempt, tries[e.Info.Index])
+		}
+		tries[e.Info.Index]++
+	case *event.TaskEnd:
+		moment(e.Info.Finish)
+		m.ended(s, e, merged, bad)
+	}
+	m.write(s, e)
+}
+
+// ended compares the end of an attempt with what its executor reported.
+func (m *stream) ended(s *sim, e *event.TaskEnd, merged bool, bad func(string, ...any)) {
+	reported := m.reported[e.Info.Task]
+	delete(m.reported, e.Info.Task)
+	if e.Info.Failed && e.Info.Killed || (e.Info.Failed || e.Info.Killed) == (e.Reason == task.Success || e.Reason == task.TaskResultLost) {
+		bad("%v ended as %v, failed %v, killed %v", e.Info.TaskAttempt, e.Reason, e.Info.Failed, e.Info.Killed)
+	}
+	switch {
+	case reported == nil:
+		if e.Reason != task.ExecutorLostFailure {
+			bad("%v ended as %v, and its executor said nothing", e.Info.TaskAttempt, e.Reason)
+		}
+	case reported.Status.State == task.Finished:
+		if e.Reason == task.ExceptionFailure || e.Reason == task.FetchFailed {
+			bad("%v ended as %v, but it finished", e.Info.TaskAttempt, e.Reason)
+		}
+	case reported.Failure != nil && reported.Failure.Kind != e.Reason, e.Reason == task.Success:
+		bad("%v ended as %v, but its executor said %+v", e.Info.TaskAttempt, e.Reason, reported.Failure)
+	}
+	if e.Reason != task.Success || e.Kind != task.ResultTask {
+		return
+	}
+	if r := s.rights[e.Info.Task]; r {
+		m.commits[[2]int32{int32(e.Info.Stage), e.Info.Partition}] = e.Info.Task
+	}
+	if merged {
+		done := m.merged[e.Info.Stage]
+		if done == nil {
+			done = map[int32]bool{}
+			m.merged[e.Info.Stage] = done
+		}
+		if done[e.Info.Index] {
+			bad("the accumulator updates of task %d of stage %d are merged twice", e.Info.Index, e.Info.Stage)
+		}
+		done[e.Info.Index] = true
+	}
+}
+
+// line says of an event what a report is made of.
+func line(e event.Event) string {
+	switch e := e.(type) {
+	case *event.JobStart:
+		return fmt.Sprint("job ", e.At, e.Job, e.Name, len(e.Stages), len(e.Properties))
+	case *event.JobEnd:
+		return fmt.Sprint("job end ", e.At, e.Job, e.Error)
+	case *event.StageSubmitted:
+		return fmt.Sprint("stage ", e.At, e.Job, e.Stage.StageAttempt, e.Stage.NumTasks, e.Stage.Name, e.Stage.Parents, len(e.Stage.Nodes))
+	case *event.StageCompleted:
+		return fmt.Sprint("stage end ", e.At, e.Stage.StageAttempt, e.Stage.Submitted, e.Stage.Completed, e.Stage.Failure)
+	case *event.TaskStart:
+		return fmt.Sprint("task ", e.Kind, e.Info)
+	case *event.TaskGettingResult:
+		return fmt.Sprint("task result ", e.Info)
+	case *event.TaskEnd:
+		return fmt.Sprint("task end ", e.Kind, e.Reason, e.Info, e.Failure)
+	}
+	return fmt.Sprintf("%T %+v", e, e)
+}
+
+// write keeps what is read back at the end. It costs as much as all the rest,
+// so only some worlds do it.
+func (m *stream) write(s *sim, e event.Event) {
+	if s.w.seed%16 != 0 {
+		return
+	}
+	if m.file == nil {
+		var err error
+		if m.file, err = event.NewFile(nopCloser{&m.log}, "log"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	m.file.Emit(e)
+	m.written = append(m.written, line(e))
+}
+
+func (m *stream) close(s *sim) {
+	for n, state := range m.jobs {
+		if state != 2 {
+			s.t.Fatalf("job %d has a start and no end", n)
+		}
+	}
+	for n, at := range m.stages {
+		if at.open {
+			s.t.Fatalf("stage %v is not completed", n)
+		}
+	}
+	if m.file == nil {
+		return
+	}
+	if err := m.file.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	var read []string
+	for e, err := range event.Read(&m.log) {
+		if err != nil {
+			s.t.Fatalf("the events do not read back: %v", err)
+		}
+		read = append(read, line(e))
+	}
+	for i := range max(len(read), len(m.written)) {
+		if i >= len(read) || i >= len(m.written) || read[i] != m.written[i] {
+			s.t.Fatalf("event %d of %d reads back otherwise (%d): %q", i, len(m.written), len(read), slices.Concat(read, []string{""})[min(i, len(read))])
+		}
+	}
+}
+
+// describe tells of an event in a transcript.
+func describe(e Event) string {
+	switch e := e.(type) {
+	case *JobSubmitted:
+		what := fmt.Sprintf("all %d partitions", e.Spec.Final.Partitions)
+		if e.Spec.Partitions != nil {
+			what = fmt.Sprintf("partitions %v", e.Spec.Partitions)
+		}
+		if e.Spec.Shuffle != nil {
+			what = fmt.Sprintf("shuffle %d", e.Spec.Shuffle.Shuffle)
+		}
+		return fmt.Sprintf("submit job %d: node %d, %s, %v", e.Job, e.Spec.Final.ID, what, e.Spec.Properties)
+	case *TaskStatus:
+		what := ""
+		if e.Failure != nil {
+			what = fmt.Sprintf(", %v %s", e.Failure.Kind, e.Failure.Message)
+			if e.Failure.Kind == task.FetchFailed {
+				what += fmt.Sprintf(" %+v", e.Failure.Fetch)
+			}
+		}
+		return fmt.Sprintf("status of %d: %v %v%s", e.Status.Task, e.Status.State, e.Status.Route, what)
+	}
+	return strings.TrimPrefix(fmt.Sprintf("%T %+v", e, e), "*scheduler.")
+}

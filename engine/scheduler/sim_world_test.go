@@ -1,0 +1,343 @@
+package scheduler
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/conf"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// world is all that decides a simulation: the same world always gives the
+// same run. Whatever it names by number is taken modulo what there is, so a
+// world stays one when any part of it is dropped, which is how a failure is
+// made short.
+type world struct {
+	seed  uint64 // of what is drawn while it runs: how long messages take
+	steps int    // events that the core takes before nothing goes wrong any more
+
+	executors []place
+	nodes     []nodeSpec
+	acts      []act // by time
+
+	fair, waits, mismatch bool // FAIR pools; delay scheduling; RetryOnMismatch
+	maxFailures, cpus     int
+	maxResult, maxUntaken int
+}
+
+type place struct{ host, slots int }
+
+// nodeSpec is a dataset over earlier ones.
+type nodeSpec struct {
+	parts                           int
+	reads                           []readSpec
+	barrier, other, cached, prefers bool // other: a second computation gives other records
+}
+
+type readSpec struct {
+	node    int
+	shuffle bool
+}
+
+// act is something that comes from outside.
+type act struct {
+	at    time.Duration
+	kind  actKind
+	a, b  int
+	fates []fate // of a job: its i-th launch's; what is launched later just succeeds
+}
+
+type actKind uint8
+
+const (
+	submitJob actKind = iota
+	submitMapJob
+	cancelJob
+	cancelGroup
+	cancelFuture // a group with the jobs to come
+	cancelTag
+	cancelStage
+	cancelAll
+	killAttempt
+	loseExecutor
+	addExecutor
+	loseSlot
+	loseOutput
+	loseOutputs // all of an executor, which lives on
+	loseCached
+	loseStored
+	removeShuffle
+	failBinary
+	ringTimer
+	askState
+	actKinds
+)
+
+var actNames = [actKinds]string{"submit", "submit map-stage job", "cancel job", "cancel group", "cancel group and its future jobs",
+	"cancel tag", "cancel stage", "cancel all", "kill attempt", "lose executor", "add executor", "lose slot", "lose map output",
+	"lose map outputs of an executor", "lose cached partition", "lose stored result", "remove shuffle", "fail the next task binary",
+	"ring the timer", "ask for the state"}
+
+// fate is what becomes of an attempt.
+type fate struct {
+	ends     outcome
+	takes    time.Duration // from its start to its end; 0: 10 ms
+	silent   bool          // never says that it runs
+	stubborn bool          // takes no notice of being killed
+	twice    bool          // its last message comes twice
+	late     bool          // its last message comes after all, if its executor is lost
+	commits  bool          // asks before it commits
+}
+
+type outcome uint8
+
+const (
+	succeeds outcome = iota
+	stores           // its result, for the driver to fetch
+	storesLost
+	drops // its result, which is too large
+	isLarge
+	throws
+	throwsForGood
+	diesUnknown
+	cannotFetch // though the output is there
+	sendsGarbage
+	writesOtherRows
+	leavesBarrier // calls the other kind of sync
+	missesBarrier
+	endings
+)
+
+var endingNames = [endings]string{"succeeds", "stores its result", "stores a result that is lost", "drops its result", "returns much",
+	"throws", "throws what no retry mends", "dies of nothing known", "cannot fetch", "sends a damaged map status", "writes other rows",
+	"calls another sync", "does not sync"}
+
+func chance(r *rand.Rand, oneIn int) bool { return r.IntN(oneIn) == 0 }
+
+// newWorld draws a world. One in eight is gentle: nothing goes wrong in it,
+// so every job that can run must succeed.
+func newWorld(seed uint64, steps int) *world {
+	r := rand.New(rand.NewPCG(seed, 1))
+	w := &world{seed: seed, steps: steps, maxFailures: 1 + r.IntN(4), cpus: 1, fair: chance(r, 2), waits: chance(r, 2), mismatch: chance(r, 2)}
+	if chance(r, 6) {
+		w.cpus = 2
+	}
+	for range 1 + r.IntN(4) {
+		w.executors = append(w.executors, place{r.IntN(3), w.cpus * (1 + r.IntN(4))})
+	}
+	if chance(r, 6) {
+		w.maxResult = 200
+	}
+	if chance(r, 4) {
+		w.maxUntaken = 30
+	}
+	other, cached := chance(r, 3), chance(r, 2)
+	for i := range 3 + r.IntN(8) {
+		n := nodeSpec{parts: 1 + r.IntN(5)}
+		if i > 0 {
+			switch r.IntN(4) {
+			case 0: // reads nothing
+				n.prefers = chance(r, 2)
+			case 1:
+				n.reads = append(n.reads, readSpec{node: r.IntN(i)})
+			default:
+				for range 1 + r.IntN(2) {
+					n.reads = append(n.reads, readSpec{node: r.IntN(i), shuffle: true})
+				}
+			}
+		}
+		n.barrier = chance(r, 10)
+		n.other = other && chance(r, 4)
+		n.cached = cached && !other && chance(r, 4)
+		w.nodes = append(w.nodes, n)
+	}
+
+	gentle, trouble := chance(r, 8), 4+r.IntN(50)
+	rate := time.Duration(5+r.IntN(150)) * time.Millisecond
+	var at time.Duration
+	for range 8 + steps/5 {
+		at += time.Duration(r.Int64N(int64(rate)))
+		a := act{at: at, kind: actKind(r.IntN(int(actKinds))), a: r.IntN(1000), b: r.IntN(1000)}
+		switch {
+		case r.IntN(10) < 4:
+			a.kind = submitJob
+		case r.IntN(10) == 0:
+			a.kind = submitMapJob
+		case gentle:
+			continue
+		case a.kind == cancelAll && !chance(r, 4):
+			a.kind = loseOutput
+		case a.kind == loseExecutor && chance(r, 2):
+			a.kind = addExecutor
+		}
+		if a.kind <= submitMapJob {
+			a.a %= len(w.nodes)
+			for range r.IntN(30) {
+				a.fates = append(a.fates, newFate(r, gentle, trouble))
+			}
+		}
+		w.acts = append(w.acts, a)
+	}
+	return w
+}
+
+// newFate draws what becomes of an attempt. One in trouble does not just
+// succeed.
+func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
+	f = fate{takes: time.Duration(1+r.IntN(30)) * time.Millisecond, silent: chance(r, 20), commits: chance(r, 3), twice: chance(r, 30)}
+	if chance(r, 20) {
+		f.takes *= 20 // a straggler
+	}
+	if chance(r, 10) {
+		f.ends = stores
+	}
+	if !gentle {
+		f.stubborn, f.late = chance(r, 5), chance(r, 5)
+		if chance(r, trouble) {
+			f.ends = outcome(r.IntN(int(endings)))
+		}
+	}
+	return f
+}
+
+// gentle reports whether nothing goes wrong in the world.
+func (w *world) gentle() bool {
+	for _, a := range w.acts {
+		if a.kind > submitMapJob {
+			return false
+		}
+		for _, f := range a.fates {
+			if f.ends > stores || f.stubborn || f.late {
+				return false
+			}
+		}
+	}
+	return w.maxResult == 0
+}
+
+// config returns the core's configuration.
+func (w *world) config() Config {
+	cfg := Config{MaxFailures: w.maxFailures, Seed: w.seed, MaxStageAttempts: 12, TaskCPUs: w.cpus, RetryOnMismatch: w.mismatch,
+		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken)}
+	cfg.Barrier = conf.Barrier{SyncTimeout: 5 * time.Second, CheckInterval: time.Second, CheckMaxFailures: 5}
+	if w.fair {
+		cfg.Mode = conf.FAIR
+		cfg.Pools = []conf.Pool{{Name: "p0", Mode: conf.FIFO, Weight: 2, MinShare: 1}, {Name: "p1", Mode: conf.FAIR, Weight: 1}}
+	}
+	if w.waits {
+		cfg.LocalityWait = conf.LocalityWait{Process: 50 * time.Millisecond, Node: 30 * time.Millisecond}
+	}
+	for i, x := range w.executors {
+		cfg.Executors = append(cfg.Executors, x.spec(i, x.slots))
+	}
+	return cfg
+}
+
+func (x place) spec(i, slots int) ExecutorSpec {
+	return ExecutorSpec{ID: id.Executor(fmt.Sprint("x", i)), Host: fmt.Sprint("h", x.host), Slots: slots}
+}
+
+// build makes the lineage.
+func (w *world) build(h *harness) (nodes []*plan.Node, shuffles []*plan.ShuffleDep) {
+	for i, spec := range w.nodes {
+		parts := spec.parts
+		var reads []any
+		level := plan.Determinate
+		for _, r := range spec.reads {
+			if i == 0 {
+				break
+			}
+			parent := nodes[r.node%i]
+			if level = max(level, parent.Determinism); !r.shuffle {
+				parts, reads = parent.Partitions, append(reads, parent)
+				continue
+			}
+			var d *plan.ShuffleDep
+			for _, o := range shuffles { // one that is there is read again
+				if o.Parent == parent && o.Reducers == parts {
+					d = o
+				}
+			}
+			if d == nil {
+				d = h.shuffle(parent, parts)
+				shuffles = append(shuffles, d)
+			}
+			reads = append(reads, d)
+		}
+		n := h.node(parts, reads...)
+		if n.Barrier = spec.barrier; spec.other {
+			level = plan.Indeterminate
+		}
+		n.Determinism = level
+		if spec.cached {
+			n.SetLevel(block.MemoryOnly)
+			h.cachedAt[n.ID] = make([][]task.Location, parts)
+		}
+		if spec.prefers {
+			n.Preferred = func(p int) []task.Location { return []task.Location{{Host: fmt.Sprint("h", p%4)}} }
+		}
+		nodes = append(nodes, n)
+	}
+	return nodes, shuffles
+}
+
+// String tells what is in the world, as far as it is out of the ordinary.
+func (w *world) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d, %d steps, maxFailures %d, cpus %d", w.seed, w.steps, w.maxFailures, w.cpus)
+	for _, x := range []struct {
+		on   bool
+		name string
+	}{{w.fair, "FAIR"}, {w.waits, "delay scheduling"}, {w.mismatch, "retry on mismatch"},
+		{w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)}} {
+		if x.on {
+			b.WriteString(", " + x.name)
+		}
+	}
+	b.WriteString("\n")
+	for i, x := range w.executors {
+		fmt.Fprintf(&b, "executor x%d on h%d, %d slots\n", i, x.host, x.slots)
+	}
+	for i, n := range w.nodes {
+		fmt.Fprintf(&b, "node %d: %+v\n", i, n)
+	}
+	for _, a := range w.acts {
+		fmt.Fprintf(&b, "at %v: %s %d %d\n", a.at, actNames[a.kind], a.a, a.b)
+		for i, f := range a.fates {
+			if f != (fate{}) {
+				fmt.Fprintf(&b, "   launch %d %v\n", i, f)
+			}
+		}
+	}
+	return b.String()
+}
+
+func (f fate) String() string {
+	s := endingNames[f.ends]
+	if f.takes != 0 {
+		s += fmt.Sprintf(" after %v", f.takes)
+	}
+	for _, x := range []struct {
+		on   bool
+		name string
+	}{{f.silent, "silent"}, {f.stubborn, "stubborn"}, {f.twice, "twice"}, {f.late, "late"}, {f.commits, "commits"}} {
+		if x.on {
+			s += ", " + x.name
+		}
+	}
+	return s
+}
+
+// versions reports whether map tasks write other rows than before where
+// nobody expects it, and everything made from the former ones must be undone.
+// Cached partitions are not, so there must be none.
+func (w *world) versions() bool {
+	return w.mismatch && !slices.ContainsFunc(w.nodes, func(n nodeSpec) bool { return n.cached })
+}
