@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/task"
 )
@@ -36,7 +37,7 @@ func (c *Core) attemptEnded(a *attempt, e ending) {
 	case e.kind == task.FetchFailed:
 		c.fetchFailed(a, e.failure)
 	case ts.barrier && !ts.aborted:
-		c.barrierTaskFailed(a, e.failure)
+		c.barrierTaskFailed(ts, a.info.TaskAttempt, a.partition, e.failure)
 	}
 }
 
@@ -110,13 +111,13 @@ func (c *Core) partitionDone(ts *taskSet, index int32) {
 
 // barrierTaskFailed ends a barrier stage attempt: its tasks succeed together
 // or not at all (§1.10).
-func (c *Core) barrierTaskFailed(a *attempt, f *task.Failure) {
-	s := a.set.stage
-	if a.set.id != s.attempt() || !s.running {
+func (c *Core) barrierTaskFailed(ts *taskSet, a id.TaskAttempt, partition int32, f *task.Failure) {
+	s := ts.stage
+	if ts.id != s.attempt() || !s.running {
 		return
 	}
-	why := fmt.Sprintf("barrier %v failed: %v", a.info.TaskAttempt, f)
-	err := &TaskError{TaskAttempt: a.info.TaskAttempt, Job: a.set.job.id, Partition: a.partition, Failures: 1, Failure: f}
+	why := fmt.Sprintf("barrier %v failed: %v", a, f)
+	err := &TaskError{TaskAttempt: a, Job: ts.job.id, Partition: partition, Failures: 1, Failure: f}
 	c.killStage(s, false, why)
 	if s.dep == nil {
 		c.finishStage(s, why, false)

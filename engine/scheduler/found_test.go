@@ -2,6 +2,8 @@ package scheduler
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,6 +137,75 @@ func TestIndeterminateOutputsLostBetweenJobs(t *testing.T) {
 				t.Errorf("%s output lost: no %q in\n%v", lost, want, h.lines("event StageSubmitted"))
 			}
 		}
+		h.empty()
+	}
+}
+
+// A job that goes on, since all that it reads is there, needs a stage later
+// that waited for one whose failure ended other jobs.
+func TestAStageThatWaitedForOneThatFailed(t *testing.T) {
+	h := newHarness(t, one(4))
+	a := h.shuffle(h.node(1), 1)
+	b := h.shuffle(h.node(1, a), 1)
+	c := h.shuffle(h.node(1, b), 1)
+	h.submit(0, h.node(1, c))
+	h.ok(h.find(0, 0))
+	h.ok(h.find(1, 0))
+	h.ok(h.find(2, 0)) // job 0 has all that it reads
+	reader := h.find(3, 0)
+
+	h.submit(1, h.node(1, b))
+	h.fetchFail(h.find(4, 0), b.Shuffle, 0, "driver")
+	h.after(delay)
+	h.fetchFail(h.find(1, 0), a.Shuffle, 0, "driver")
+	h.manual = true
+	h.after(delay)
+	h.makeBinary(h.requests[len(h.requests)-1], errors.New("no binary"))
+	h.failedWith(1, "no binary")
+	h.manual = false
+	h.active(0)
+
+	h.fetchFail(reader, c.Shuffle, 0, "driver")
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+// A barrier map stage that lost a finished task, or after its end an output,
+// runs whole again: some of its tasks alone would wait for the others.
+func TestABarrierStageThatLostAFinishedTask(t *testing.T) {
+	for _, ended := range []bool{false, true} {
+		h := newHarness(t, two(2))
+		n := h.node(3)
+		n.Barrier = true
+		s := h.shuffle(n, 1)
+		h.submit(0, h.node(1, s))
+		first := h.find(0, 0)
+		lost := h.tasks[first].Executor
+		h.ok(first)
+		if ended {
+			h.finish()
+			h.succeeded(0, 1)
+		}
+		for _, n := range slices.Clone(h.order) {
+			if h.tasks[n].Executor == lost {
+				h.gone(n)
+			}
+		}
+		h.do(&ExecutorLost{Executor: lost, Reason: "gone"})
+		h.do(&ExecutorAdded{ExecutorSpec{ID: "c", Host: "hc", Slots: 2}})
+		h.clear()
+		if ended {
+			h.submit(1, h.node(1, s))
+		}
+		h.diesAll()
+		h.after(delay)
+		if got := h.lines("event StageSubmitted"); len(got) != 1 || !strings.Contains(got[0], " 3 tasks") {
+			t.Errorf("ended %v: %q", ended, got)
+		}
+		h.finish()
+		h.succeeded(0, 1)
 		h.empty()
 	}
 }

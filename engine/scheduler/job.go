@@ -268,6 +268,23 @@ func (c *Core) abortStage(s *stage, reason string, cause error) {
 		c.finishStage(s, reason, false)
 	}
 	s.waiting = false
+	waitNoMore(s)
+}
+
+// waitNoMore lets go the stages that wait for nobody but s, which will not
+// run: whoever needs them submits them again.
+func waitNoMore(s *stage) {
+	work := []*stage{s}
+	for len(work) > 0 {
+		children := work[len(work)-1].children
+		work = work[:len(work)-1]
+		for _, ch := range children {
+			if ch.waiting && !slices.ContainsFunc(ch.parents, (*stage).busy) {
+				ch.waiting = false
+				work = append(work, ch)
+			}
+		}
+	}
 }
 
 // needs reports whether j's last stage reaches s, not looking behind map

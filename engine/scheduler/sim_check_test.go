@@ -145,12 +145,18 @@ func (s *sim) checkLaunches(launched []*run) {
 			s.t.Fatalf("%d attempts are on the %d slots of %s", r.on.core, r.on.slots, r.on.id)
 		}
 		if r.Barrier {
-			together[r.StageAttempt]++
-		}
-		for _, n := range s.order {
-			if o := s.runs[n]; o != r && o.StageAttempt == r.StageAttempt && o.Index == r.Index && !r.Speculative {
-				s.t.Fatalf("attempt %d is launched while attempt %d of the same task runs", r.Task, o.Task)
+			if together[r.StageAttempt]++; s.stream.stages[r.StageAttempt].info.NumTasks != r.NumPartitions {
+				s.t.Fatalf("barrier stage %v has not all of its %d tasks", r.StageAttempt, r.NumPartitions)
 			}
+		}
+		copies := 0
+		for _, n := range s.order {
+			if o := s.runs[n]; o != r && o.StageAttempt == r.StageAttempt && o.Index == r.Index {
+				copies++
+			}
+		}
+		if copies > 1 || copies == 1 && !(r.Speculative && s.w.speculates) {
+			s.t.Fatalf("attempt %d is launched while %d others of the same task run", r.Task, copies)
 		}
 	}
 	for stage, n := range together {
@@ -188,11 +194,15 @@ func (s *sim) atRest() {
 			s.t.Fatalf("at rest executor %s runs %d attempts, has %d of %d slots free, want %d", x.id, x.core, c.free, c.slots, x.slots)
 		}
 	}
+	timers := 0
+	if s.core.timer != 0 && !s.w.beats { // else the next silence, at least, is looked for
+		timers = 1
+	}
 	for _, left := range []struct {
 		what string
 		n    int
 	}{{"attempts", len(s.runs)}, {"questions", len(s.asked)}, {"stored results", len(s.stored)}, {"task binaries", len(s.binaries)},
-		{"pools' attempts", s.core.root.running}, {"asked task binaries", s.core.asked}, {"timers", int(s.core.timer)}} {
+		{"pools' attempts", s.core.root.running}, {"asked task binaries", s.core.asked}, {"timers", timers}} {
 		if left.n != 0 {
 			s.t.Fatalf("at rest %d %s are left", left.n, left.what)
 		}
@@ -290,13 +300,15 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		}
 	case *event.StageCompleted:
 		moment(e.At)
-		if at := m.stages[e.Stage.StageAttempt]; at == nil || !at.open {
+		// One that a fetch failure has closed may be completed once more, when
+		// a copy of the failed attempt succeeds (DAG-025).
+		if at := m.stages[e.Stage.StageAttempt]; at == nil || !at.open && (e.Stage.Failure != "" || at.info.Failure == "") {
 			bad("stage %v is not open", e.Stage.StageAttempt)
 		}
 		if e.Stage.Completed < e.Stage.Submitted {
 			bad("stage %v is complete before it was submitted", e.Stage.StageAttempt)
 		}
-		m.stages[e.Stage.StageAttempt].open = false
+		m.stages[e.Stage.StageAttempt] = &stageSeen{info: e.Stage}
 	case *event.TaskStart:
 		moment(e.Info.Launch)
 		if at := m.stages[e.Info.StageAttempt]; at == nil || !at.open {
@@ -311,6 +323,15 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 			bad("attempt %v, of which there were %d", e.Info.TaskAttempt, tries[e.Info.Index])
 		}
 		tries[e.Info.Index]++
+	case *event.SpeculativeTaskSubmitted:
+		moment(e.At)
+		if at := m.stages[e.Stage]; at == nil || !at.open || m.tries[e.Stage][e.Index] == 0 {
+			bad("a copy of task %d of %v, which does not run", e.Index, e.Stage)
+		}
+	case *event.ExecutorAdded:
+		moment(e.At)
+	case *event.ExecutorRemoved:
+		moment(e.At)
 	case *event.TaskEnd:
 		moment(e.Info.Finish)
 		m.ended(s, e, merged, bad)

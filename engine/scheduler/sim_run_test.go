@@ -1,7 +1,7 @@
 package scheduler
 
 import (
-	"container/heap"
+	queues "container/heap"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -25,6 +25,8 @@ type sim struct {
 	pushed   int
 	sent     int // messages that began their way at sentAt
 	sentAt   int64
+	pending  int // moments that are not beside
+	adding   id.Executor
 	nodes    []*plan.Node
 	shuffles []*plan.ShuffleDep
 
@@ -42,6 +44,7 @@ type sim struct {
 	versions bool                // rows may be written otherwise the second time, and that is to be made good
 	jobs     []*simJob
 	steps    int
+	over     bool // the world is healed
 
 	rights map[id.Task]bool // attempts that may commit
 
@@ -49,10 +52,11 @@ type sim struct {
 }
 
 type simExecutor struct {
-	place
+	site
 	id    id.Executor
 	alive bool
-	core  int // slots that the core knows to be taken
+	mute  bool
+	core  int // attempts that the core knows
 	// What it remembers of map outputs, and as of which epoch.
 	epoch int64
 	known map[id.Shuffle][]*task.MapStatus
@@ -106,6 +110,8 @@ type moment struct {
 	at  int64
 	seq int
 	do  func()
+
+	beside bool // it goes on for ever, and nothing waits for it
 }
 
 func (m moments) Len() int { return len(m) }
@@ -151,23 +157,33 @@ func simulate(w *world, loud bool) (failure string, s *sim) {
 	s.quiet, s.manual = !loud, true
 	s.nodes, s.shuffles = w.build(s.harness)
 	for i, x := range w.executors {
-		s.execs = append(s.execs, &simExecutor{place: x, id: cfg.Executors[i].ID, alive: true, epoch: -1})
+		s.execs = append(s.execs, &simExecutor{site: x, id: cfg.Executors[i].ID, alive: true, epoch: -1})
 	}
 	s.stream = newStream()
 	s.versions = w.versions()
 	for _, a := range w.acts {
 		s.at(int64(a.at), func() { s.act(a) })
 	}
+	for i := range s.execs {
+		s.beat(i)
+	}
 	s.play()
 	return "", s
 }
 
-func (s *sim) calm() bool { return s.steps >= s.w.steps }
+// calm reports whether nothing goes wrong any more.
+func (s *sim) calm() bool { return s.over || s.steps >= s.w.steps }
 
 // at puts something into the queue; soon, so late as a message takes.
 func (s *sim) at(t int64, do func()) {
+	s.pending++
+	s.push(moment{at: t, do: do})
+}
+
+func (s *sim) push(m moment) {
 	s.pushed++
-	heap.Push(&s.queue, moment{at: t, seq: s.pushed, do: do})
+	m.seq = s.pushed
+	queues.Push(&s.queue, m)
 }
 
 // soon does so after what a message takes: some time that depends on the
@@ -186,31 +202,32 @@ func (s *sim) soon(do func()) {
 // play lets everything happen, heals the world when the storm is over, and
 // looks at what is left.
 func (s *sim) play() {
-	for healed := false; ; {
-		for len(s.queue) > 0 {
-			if s.calm() && !healed {
-				healed = true
-				s.heal()
-			}
-			m := heap.Pop(&s.queue).(moment)
-			s.now = max(s.now, m.at)
-			m.do()
-			if s.steps > 20*s.w.steps+20_000 {
-				s.t.Fatalf("it never ends")
-			}
+	for len(s.queue) > 0 || !s.over {
+		if !s.over && (s.calm() || s.pending == 0) {
+			s.over = true
+			s.heal()
+			continue
 		}
-		if healed {
+		if s.over && s.pending == 0 && !slices.ContainsFunc(s.jobs, func(j *simJob) bool { return !j.ended }) {
 			break
 		}
-		healed = true
-		s.heal()
+		m := queues.Pop(&s.queue).(moment)
+		if !m.beside {
+			s.pending--
+		}
+		s.now = max(s.now, m.at)
+		m.do()
+		if s.steps > 20*s.w.steps+20_000 {
+			s.t.Fatalf("it never ends")
+		}
 	}
 	s.atRest()
 }
 
 // heal brings back the executors.
 func (s *sim) heal() {
-	for i := range s.execs {
+	for i, x := range s.execs {
+		x.mute = false
 		s.bring(i)
 	}
 }
@@ -224,9 +241,40 @@ func (s *sim) bring(i int) {
 		s.soon(func() { s.bring(i) })
 		return
 	}
+	s.dropAll(x)
 	// A new one, which the old one's attempts are no part of.
-	s.execs[i] = &simExecutor{place: s.w.executors[i], id: x.id, alive: true, epoch: -1}
+	s.execs[i] = &simExecutor{site: s.w.executors[i], id: x.id, alive: true, epoch: -1}
+	s.adding = x.id
 	s.do(&ExecutorAdded{s.execs[i].spec(i, s.execs[i].slots)})
+	s.adding = ""
+	s.beat(i)
+}
+
+// beat gives a sign of life now and then. Who is told to come again does.
+func (s *sim) beat(i int) {
+	x := s.execs[i]
+	if !s.w.beats {
+		return
+	}
+	s.push(moment{at: s.now + int64(150*time.Millisecond), beside: true, do: func() {
+		if s.execs[i] != x || !x.alive {
+			return
+		}
+		if !x.mute {
+			e := &Heartbeat{Executor: x.id}
+			for _, n := range s.order {
+				if r := s.runs[n]; r.on == x {
+					e.Progress = append(e.Progress, Progress{Task: n, Records: int64(n % 3), RunTime: int64(1 + s.now - r.LaunchTime)})
+				}
+			}
+			s.ask(func(k Token) Event { e.Token = k; return e }, func(a *Answer) {
+				if known := s.core.executor(x.id).alive; a.OK != known {
+					s.t.Fatalf("executor %s is alive: %v, and is answered %v", x.id, known, a.OK)
+				}
+			})
+		}
+		s.beat(i)
+	}})
 }
 
 // do takes an event through the core, carries out its commands, and checks
@@ -262,14 +310,21 @@ func (s *sim) do(e Event) {
 		case *EndJob:
 			s.end(c)
 		case *SetTimer:
-			s.alarm = c.At
 			at := c.At
-			s.at(at, func() {
+			s.alarm = at
+			ring := func() {
 				if s.alarm == at {
 					s.alarm = 0
 					s.do(&TimerDue{})
 				}
-			})
+			}
+			if at == s.core.silence {
+				s.push(moment{at: at, do: ring, beside: true})
+			} else {
+				s.at(at, ring)
+			}
+		case *DropExecutor:
+			s.dropped(c.Executor)
 		case *Answer:
 			answered := s.asked[c.Token]
 			if answered == nil {
@@ -337,6 +392,8 @@ func (s *sim) act(a act) {
 		}
 	case loseExecutor:
 		s.loseExecutor(x, a.b%2 == 0)
+	case muteExecutor:
+		s.execs[x].mute = s.w.beats
 	case addExecutor:
 		s.bring(x)
 	case loseSlot:
@@ -405,21 +462,55 @@ func (s *sim) loseExecutor(i int, byApp bool) {
 		return
 	}
 	gone := s.lose(x)
-	s.soon(func() {
-		// The core may have launched on it meanwhile.
-		for _, n := range slices.Clone(s.order) {
-			if r := s.runs[n]; r.on == x {
-				s.drop(r)
-			}
+	tell := func() {
+		if s.execs[i] != x {
+			return // another took its place
 		}
+		s.dropAll(x) // the core may have launched on it meanwhile
 		s.do(&ExecutorLost{Executor: x.id, Reason: "sim", CausedByApp: byApp})
-		for _, r := range gone {
-			if r.late {
-				s.do(&TaskStatus{Status: task.Status{Task: r.Task, Executor: x.id, State: task.Finished, Route: task.RouteDirect},
-					Result: task.Result{Value: s.value(r)}, Bytes: 90})
-			}
-		}
+		s.comeLate(gone)
+	}
+	if byApp {
+		s.soon(tell)
+		return
+	}
+	s.soon(func() {
+		s.do(&ExecutorGone{Executor: x.id})
+		s.at(s.now+int64(50*time.Millisecond), tell)
 	})
+}
+
+// comeLate brings messages of attempts that nobody waits for any more.
+func (s *sim) comeLate(gone []*run) {
+	for _, r := range gone {
+		if r.late {
+			s.do(&TaskStatus{Status: task.Status{Task: r.Task, Executor: r.on.id, State: task.Finished, Route: task.RouteDirect},
+				Result: task.Result{Value: s.value(r)}, Bytes: 90})
+		}
+	}
+}
+
+// dropped does what the core says of an executor: it is lost.
+func (s *sim) dropped(n id.Executor) {
+	for i, x := range s.execs {
+		if x.id == n && x.alive && n != s.adding {
+			gone := s.lose(x)
+			s.soon(func() {
+				s.comeLate(gone)
+				if s.over {
+					s.bring(i)
+				}
+			})
+		}
+	}
+}
+
+func (s *sim) dropAll(x *simExecutor) {
+	for _, n := range slices.Clone(s.order) {
+		if r := s.runs[n]; r.on == x {
+			s.drop(r)
+		}
+	}
 }
 
 // lose takes an executor away with all that it runs and keeps.

@@ -23,16 +23,17 @@ type world struct {
 	seed  uint64 // of what is drawn while it runs: how long messages take
 	steps int    // events that the core takes before nothing goes wrong any more
 
-	executors []place
+	executors []site
 	nodes     []nodeSpec
 	acts      []act // by time
 
 	fair, waits, mismatch bool // FAIR pools; delay scheduling; RetryOnMismatch
+	speculates, beats     bool // second attempts of slow tasks; executors give signs of life
 	maxFailures, cpus     int
 	maxResult, maxUntaken int
 }
 
-type place struct{ host, slots int }
+type site struct{ host, slots int }
 
 // nodeSpec is a dataset over earlier ones.
 type nodeSpec struct {
@@ -67,6 +68,7 @@ const (
 	cancelAll
 	killAttempt
 	loseExecutor
+	muteExecutor // it gives no sign of life
 	addExecutor
 	loseSlot
 	loseOutput
@@ -81,7 +83,7 @@ const (
 )
 
 var actNames = [actKinds]string{"submit", "submit map-stage job", "cancel job", "cancel group", "cancel group and its future jobs",
-	"cancel tag", "cancel stage", "cancel all", "kill attempt", "lose executor", "add executor", "lose slot", "lose map output",
+	"cancel tag", "cancel stage", "cancel all", "kill attempt", "lose executor", "mute executor", "add executor", "lose slot", "lose map output",
 	"lose map outputs of an executor", "lose cached partition", "lose stored result", "remove shuffle", "fail the next task binary",
 	"ring the timer", "ask for the state"}
 
@@ -125,12 +127,13 @@ func chance(r *rand.Rand, oneIn int) bool { return r.IntN(oneIn) == 0 }
 // so every job that can run must succeed.
 func newWorld(seed uint64, steps int) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
-	w := &world{seed: seed, steps: steps, maxFailures: 1 + r.IntN(4), cpus: 1, fair: chance(r, 2), waits: chance(r, 2), mismatch: chance(r, 2)}
+	w := &world{seed: seed, steps: steps, maxFailures: 1 + r.IntN(4), cpus: 1, fair: chance(r, 2), waits: chance(r, 2), mismatch: chance(r, 2),
+		speculates: chance(r, 2), beats: chance(r, 3)}
 	if chance(r, 6) {
 		w.cpus = 2
 	}
 	for range 1 + r.IntN(4) {
-		w.executors = append(w.executors, place{r.IntN(3), w.cpus * (1 + r.IntN(4))})
+		w.executors = append(w.executors, site{r.IntN(3), w.cpus * (1 + r.IntN(4))})
 	}
 	if chance(r, 6) {
 		w.maxResult = 200
@@ -234,13 +237,21 @@ func (w *world) config() Config {
 	if w.waits {
 		cfg.LocalityWait = conf.LocalityWait{Process: 50 * time.Millisecond, Node: 30 * time.Millisecond}
 	}
+	if w.speculates {
+		cfg.Speculation = conf.Speculation{Enabled: true, Interval: 100 * time.Millisecond, Multiplier: 1.5, Quantile: 0.5,
+			MinTaskRuntime: 50 * time.Millisecond, TaskDurationThreshold: 300 * time.Millisecond,
+			Efficiency: w.seed%2 == 0, ProcessRateMultiplier: 0.75, LongRunTaskFactor: 2}
+	}
+	if w.beats {
+		cfg.HeartbeatTimeout = 500 * time.Millisecond
+	}
 	for i, x := range w.executors {
 		cfg.Executors = append(cfg.Executors, x.spec(i, x.slots))
 	}
 	return cfg
 }
 
-func (x place) spec(i, slots int) ExecutorSpec {
+func (x site) spec(i, slots int) ExecutorSpec {
 	return ExecutorSpec{ID: id.Executor(fmt.Sprint("x", i)), Host: fmt.Sprint("h", x.host), Slots: slots}
 }
 
@@ -296,6 +307,7 @@ func (w *world) String() string {
 		on   bool
 		name string
 	}{{w.fair, "FAIR"}, {w.waits, "delay scheduling"}, {w.mismatch, "retry on mismatch"},
+		{w.speculates, "speculation"}, {w.beats, "heartbeats"},
 		{w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)}} {
 		if x.on {
 			b.WriteString(", " + x.name)

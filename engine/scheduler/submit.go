@@ -101,6 +101,9 @@ func (c *Core) submitTasks(s *stage) {
 			return
 		}
 	}
+	if s.dep != nil && s.barrier && !c.outputs.complete(s.dep.Shuffle) {
+		c.outputs.removeAll(s.dep.Shuffle) // its tasks run all at once
+	}
 	j := s.jobs[0] // the earliest; its properties and priority are the attempt's
 	var indices []int32
 	if s.dep != nil {

@@ -352,7 +352,14 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 // setLostExecutor ends the attempts that ran on a lost executor, and runs map
 // tasks again whose output was there.
 func (c *Core) setLostExecutor(ts *taskSet, x *executor, reason string, causedByApp bool) {
-	if ts.doneOn != nil && !ts.draining {
+	message := fmt.Sprintf("executor %s is lost: %s", x.id, reason)
+	switch pos := slices.Index(ts.doneOn, x.n); {
+	case ts.draining || pos < 0:
+	case ts.barrier:
+		index := ts.indices[pos]
+		a := id.TaskAttempt{StageAttempt: ts.id, Index: index, Number: ts.tries[pos] - 1, Task: c.outputs.writer(ts.stage.dep.Shuffle, index)}
+		c.barrierTaskFailed(ts, a, index, &task.Failure{Kind: task.ExecutorLostFailure, Message: message})
+	default:
 		for pos, on := range ts.doneOn {
 			if on != x.n || !ts.done[pos] {
 				continue
@@ -376,8 +383,7 @@ func (c *Core) setLostExecutor(ts *taskSet, x *executor, reason string, causedBy
 	}
 	for _, a := range gone {
 		a.slot = false // went with the executor
-		c.attemptFailed(a, &task.Failure{Kind: task.ExecutorLostFailure, CausedByApp: causedByApp && a.started,
-			Message: fmt.Sprintf("executor %s is lost: %s", x.id, reason)})
+		c.attemptFailed(a, &task.Failure{Kind: task.ExecutorLostFailure, CausedByApp: causedByApp && a.started, Message: message})
 	}
 }
 
