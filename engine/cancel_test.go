@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/block"
@@ -418,4 +419,31 @@ func TestCloseWithJobsRunning(t *testing.T) {
 	<-started
 	r.finish()
 	wg.Wait()
+}
+
+// A job that has just been handed in is begun by the goroutine that runs it.
+// Close waits for that, and takes nothing down before.
+func TestCloseWhileAJobBegins(t *testing.T) {
+	var r *rig
+	begins, closes := make(chan struct{}), make(chan struct{})
+	r = start(t, engine.Config{}, func(e event.Event) {
+		switch e.(type) {
+		case *event.JobStart:
+			close(begins)
+			// The end of the stream would come now; it does not.
+			select {
+			case <-closes:
+				t.Error("the session ended while a job began")
+			case <-time.After(50 * time.Millisecond):
+			}
+		case *event.ApplicationEnd:
+			close(closes)
+		}
+	})
+	wait := background(func() error { _, err := engine.Range(r.Session, 4, 2).Count(context.Background()); return err })
+	<-begins
+	r.finish()
+	if err := wait(); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("the job: %v", err)
+	}
 }

@@ -305,12 +305,17 @@ func (s *Session) Close() error {
 func (s *Session) stop(grace time.Duration) error {
 	s.closed.Store(true)
 	var errs []error
+	var stuck error // the driver is
 	if s.driver != nil {
 		s.driver.CancelAll("session closed")
-		errs = append(errs, s.driver.Close()) // first: no job begins on an executor that is closed
+		stuck = s.driver.Close(grace) // first: no job begins on an executor that is closed
+		errs = append(errs, stuck)
 	}
 	if s.executor != nil {
 		errs = append(errs, s.executor.Close(grace))
+		if stuck == nil { // the workers' last messages may be in other hands
+			errs = append(errs, s.driver.Close(grace))
+		}
 	}
 	if s.sampler != nil {
 		s.sampler.close()

@@ -288,14 +288,25 @@ func (d *Driver) Idle() error {
 	return d.ask(func(k Token) Event { return &StateAsked{Token: k} }).Err
 }
 
-// Close refuses new jobs, cancels those that live with ErrClosed, and joins
-// the getters and the timer. Status messages are still taken afterwards, so
-// executors are closed after the driver. Calling it again waits again.
-func (d *Driver) Close() error {
+// Close refuses new jobs, cancels those that live with ErrClosed, joins the
+// getters and the timer, and waits until whoever steps has carried out all
+// that was handed in before: the goroutine of a job may be in the middle of
+// making a task binary. Status messages are still taken, so executors are
+// closed after the driver; calling it again waits for what came of their last
+// ones. If that takes longer than grace, because a listener or a merge of
+// accumulators blocks, it says so and leaves goroutines behind.
+func (d *Driver) Close(grace time.Duration) error {
 	if d.box.close() {
 		d.box.post(item{event: &AllCancelled{Cause: ErrClosed, Final: true}, last: true})
 		d.fetches.close()
 		close(d.quit)
+	}
+	timeout := time.NewTimer(grace)
+	defer timeout.Stop()
+	select {
+	case <-d.question(func(k Token) Event { return &StateAsked{Token: k} }):
+	case <-timeout.C:
+		return fmt.Errorf("cannot close the scheduler within %v: it is busy with an event; an event sink or a merge of accumulators blocks, or closes the session itself", grace)
 	}
 	d.fetches.wg.Wait()
 	return nil

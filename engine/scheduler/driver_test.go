@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/execbench/execbench/engine/block"
@@ -138,7 +139,7 @@ func startWorkers(t testing.TB, n int, cfg Config, run func(d *task.Description,
 		go w.loop(i)
 	}
 	t.Cleanup(func() {
-		if err := w.driver.Close(); err != nil {
+		if err := w.driver.Close(time.Minute); err != nil {
 			t.Error(err)
 		}
 		close(w.queue)
@@ -497,7 +498,7 @@ func TestCloseCancelsAndRefuses(t *testing.T) {
 	}()
 	<-running
 	for range 2 {
-		if err := w.driver.Close(); err != nil {
+		if err := w.driver.Close(time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -508,6 +509,43 @@ func TestCloseCancelsAndRefuses(t *testing.T) {
 		t.Fatalf("a job after Close: %v", err)
 	}
 	close(release)
+}
+
+// The goroutine of a job steps the scheduler, and Close waits for what it is
+// in the middle of: until then, whatever is taken down next is in use.
+func TestCloseWaitsForWhoeverSteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startWorkers(t, 1, Config{}, small)
+		making, gate := make(chan struct{}), make(chan struct{})
+		makeBinary := w.driver.deps.Binary
+		w.driver.deps.Binary = func(r BinaryRequest) (id.Broadcast, error) {
+			close(making)
+			<-gate
+			return makeBinary(r)
+		}
+		job := make(chan error, 1)
+		go func() { job <- w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 1}}, nil) }()
+		<-making
+		if err := w.driver.Close(time.Second); err == nil || !strings.Contains(err.Error(), "within 1s") {
+			t.Errorf("while a binary is made for ever: %v", err)
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- w.driver.Close(time.Minute) }()
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Errorf("Close returned %v while a binary is made", err)
+			closed <- err
+		default:
+		}
+		close(gate)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		if err := <-job; !errors.Is(err, ErrClosed) {
+			t.Errorf("the job: %v", err)
+		}
+	})
 }
 
 func TestLastSlotLostFailsJobs(t *testing.T) {
@@ -587,7 +625,7 @@ func BenchmarkEmptyTask(b *testing.B) {
 		Binary:     func(BinaryRequest) (id.Broadcast, error) { return 1, nil },
 		DropBinary: func(id.Broadcast) {}, Blocks: back, Events: back,
 	})
-	defer back.d.Close()
+	defer back.d.Close(time.Minute)
 	b.ResetTimer()
 	results := 0
 	err := back.d.Run(b.Context(), JobSpec{Final: &plan.Node{Partitions: b.N}, Properties: map[string]string{"a": "b"}},
