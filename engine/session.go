@@ -100,6 +100,15 @@ type shuffleReader struct {
 	dep int
 }
 
+// untakenResults is how many bytes of a job's results may wait for its caller
+// (scheduler.Config.MaxUntaken): a share of the budget, between what a caller
+// handles in some milliseconds and what is enough for any. The more wait, the
+// less often the Go collector runs, which is most of what results of 64 KiB to
+// 4 MiB cost: a tenth of their time lies between 8 and 32 MiB.
+func untakenResults(budget units.Bytes) units.Bytes {
+	return min(max(budget/16, 8*units.MiB), 32*units.MiB)
+}
+
 // closeGrace is how long Close waits for attempts to notice that they are
 // killed before it gives up and names them.
 const closeGrace = 10 * time.Second
@@ -182,6 +191,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) error {
 		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
 		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
 		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(1), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
+		MaxUntaken: untakenResults(budget),
 	}, scheduler.Deps{
 		Now: s.now, Backend: back, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.cachedAt,
 		Blocks: s.store, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,
@@ -313,7 +323,7 @@ func (s *Session) stop(grace time.Duration) error {
 	}
 	if s.executor != nil {
 		errs = append(errs, s.executor.Close(grace))
-		if stuck == nil { // the workers' last messages may be in other hands
+		if s.driver != nil && stuck == nil { // the workers' last messages may be in other hands
 			errs = append(errs, s.driver.Close(grace))
 		}
 	}
