@@ -236,6 +236,11 @@ func (m *Manager) accountsLocked() []event.Account {
 		sums[r.name] += r.bytes
 	}
 	sums[FreePages] += m.mu.pool.free
+	return sortedAccounts(sums)
+}
+
+// sortedAccounts lists what is not 0, largest first.
+func sortedAccounts(sums map[string]int64) []event.Account {
 	var list []event.Account
 	for name, n := range sums {
 		if n != 0 {
