@@ -54,10 +54,11 @@ func (a *account) release() {
 
 // await is add for a goroutine that may wait for attempts to give memory back:
 // refused, it tries again after each release, until no attempt holds memory or
-// ctx ends.
-func (a *account) await(ctx context.Context, m *memory.Manager, delta int64) error {
+// ctx ends. released tells of the next release, and how many attempts hold
+// memory.
+func (a *account) await(ctx context.Context, released func() (next <-chan struct{}, attempts int), delta int64) error {
 	for {
-		next, attempts := m.Released()
+		next, attempts := released()
 		err := a.add(delta)
 		if attempts == 0 || !errors.Is(err, ErrNoMemory) {
 			return err

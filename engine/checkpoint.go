@@ -80,7 +80,7 @@ func (d *Dataset[T]) checkpointLocally(ctx context.Context) error {
 	s := d.op.s
 	var missing []int32
 	for part := range d.Partitions() {
-		if !s.store.Contains(block.Node(d.op.node.ID, part)) {
+		if !s.hasBlock(block.Node(d.op.node.ID, part)) {
 			missing = append(missing, int32(part))
 		}
 	}
@@ -94,7 +94,7 @@ func (d *Dataset[T]) checkpointLocally(ctx context.Context) error {
 	node := d.op.node.ID
 	d.cutTo("localCheckpoint", func(t *Task, part int, emit func([]T) error) error {
 		b := block.Node(node, part)
-		r, err := s.store.Open(t.Memory(), b)
+		r, err := t.openBlock(b)
 		if errors.Is(err, storage.ErrBlockNotFound) {
 			return fmt.Errorf("cannot read checkpointed block %s: it is lost, and the lineage that made it is cut (Checkpoint, which writes files, would have kept it)", b)
 		}

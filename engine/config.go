@@ -15,6 +15,16 @@ type Config struct {
 	// Cores is the number of workers; 0: what the master key says, else the
 	// processors that the process may use (GOMAXPROCS).
 	Cores int
+	// Executors divides the workers into so many labelled groups, each with a
+	// share of the memory, a block store and map outputs of its own, as
+	// executors are processes in Spark: for what happens between executors
+	// (locality, loss, remote blocks). They are named "0", "1" and so on, and
+	// Cores must be a multiple. 0 or 1: one executor, which is the driver's,
+	// as in Spark's local mode.
+	Executors int
+	// Hosts are labels, given to the executors in turn: where their blocks are,
+	// for locality. Empty: all have the machine's name.
+	Hosts []string
 	// Memory is the budget of the whole process; 0: half of the machine's
 	// memory. The session keeps its own part (pages, blocks, results) below
 	// it; setting GOMEMLIMIT from Mapped is the host program's to do, since a

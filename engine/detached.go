@@ -8,7 +8,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/id"
-	"github.com/execbench/execbench/engine/storage"
+	"github.com/execbench/execbench/engine/shuffle"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -65,6 +65,7 @@ func RunDetached(ctx context.Context, cfg Config, d Detached) (task.Status, erro
 		return task.Status{}, fail(err)
 	}
 	cfg.Events, cfg.Record = nil, nil
+	cfg.Executors, cfg.Hosts = 1, nil
 	s, budget, err := newSession(cfg)
 	if err != nil {
 		return task.Status{}, err
@@ -72,21 +73,25 @@ func RunDetached(ctx context.Context, cfg Config, d Detached) (task.Status, erro
 	a := &detachedDriver{outputs: outputs, ended: make(chan struct{})}
 	err = s.startStores(cfg, budget)
 	if err == nil {
-		a.store = s.store
+		a.results = storedResults{s.core}
 		err = s.admit(&desc, &d)
 	}
+	only := s.groups.find(id.Driver)
 	if err == nil {
-		err = s.startExecutor(a, a.decoding(s.decodeTask))
+		s.groups.peer = func(id.Executor) *shuffle.Manager { return only.shuffles } // it has what others wrote
+		s.groups.driver = a
+		s.groups.decode = func(g *group) executor.DecodeFunc { return a.decoding(s.decoderOf(g)) }
+		err = s.startGroup(only)
 	}
 	if err != nil {
 		s.stop(0)
 		return task.Status{}, fail(err)
 	}
-	s.executor.Launch(desc.Task, d.Description)
+	only.executor.Launch(desc.Task, d.Description)
 	select {
 	case <-a.ended:
 	case <-ctx.Done():
-		s.executor.Kill(desc.Task, true, context.Cause(ctx).Error())
+		only.executor.Kill(desc.Task, true, context.Cause(ctx).Error())
 	}
 	stopped := s.stop(closeGrace)
 	status, err := a.end()
@@ -134,14 +139,14 @@ func (s *Session) admit(desc *task.Description, d *Detached) error {
 	if d.Blocks == "" {
 		return nil
 	}
-	_, err := s.shuffles.Attach(d.Blocks)
+	_, err := s.groups.find(id.Driver).shuffles.Attach(d.Blocks)
 	return err
 }
 
 // detachedDriver plays the driver for one attempt.
 type detachedDriver struct {
 	outputs map[id.Shuffle][]*task.MapStatus
-	store   *storage.Store
+	results storedResults
 	ended   chan struct{} // closed by the terminal status
 
 	over sync.Once
@@ -189,7 +194,7 @@ func (a *detachedDriver) end() (task.Status, error) {
 // StatusUpdate implements executor.Driver.
 func (a *detachedDriver) StatusUpdate(msg []byte) {
 	var s task.Status
-	err := readStatus(msg, &s, a.store)
+	err := readStatus(msg, &s, a.results)
 	if err == nil && !s.State.Terminal() {
 		return
 	}

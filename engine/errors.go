@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/scheduler"
 	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/task"
 )
@@ -16,6 +17,8 @@ var (
 	// ErrNotPortable: a task binary names a dataset or a function that only
 	// the process that built it knows, because it was made outside a program.
 	ErrNotPortable = errors.New("dataset was built outside any registered program, so no other process can rebuild it")
+	// ErrNoExecutor: every worker is lost, or every executor.
+	ErrNoExecutor = scheduler.ErrNoExecutor
 	// ErrDestroyed: a broadcast was used after Destroy.
 	ErrDestroyed = errors.New("broadcast is destroyed")
 )

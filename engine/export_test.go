@@ -2,15 +2,42 @@ package engine
 
 import (
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/id"
 )
 
 // What tests of the public behaviour must do behind its back.
 
-// RemoveBlock loses a block.
-func RemoveBlock(s *Session, b block.ID) bool { return s.store.Remove(b) }
+// RemoveBlock loses a block, wherever it is.
+func RemoveBlock(s *Session, b block.ID) (found bool) {
+	found = s.store.Remove(b)
+	for g := range s.groups.live() {
+		found = g.store.Remove(b) || found
+	}
+	return found
+}
 
 // HasBlock tells whether a block is there.
-func HasBlock(s *Session, b block.ID) bool { return s.store.Contains(b) }
+func HasBlock(s *Session, b block.ID) bool { return s.store.Contains(b) || s.hasBlock(b) }
+
+// Holders tells which executors have a block, by name.
+func Holders(s *Session, b block.ID) (names []string) {
+	for g := range s.groups.live() {
+		if g.store.Contains(b) {
+			names = append(names, string(g.id))
+		}
+	}
+	return names
+}
+
+// Groups tells how many executors hold anything, lost ones among them.
+func Groups(s *Session) int { return len(s.groups.all()) }
+
+// Bury gives back what lost executors hold, as housekeeping does.
+func Bury(s *Session) { s.bury() }
+
+// Hide makes an executor's blocks and map outputs be found no more, as a loss
+// does that the driver has not been told of.
+func Hide(s *Session, n id.Executor) { s.groups.find(n).lost.Store(true) }
 
 // Idle tells what the scheduler still holds of former jobs.
 func Idle(s *Session) error { return s.driver.Idle() }

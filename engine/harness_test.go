@@ -71,6 +71,18 @@ func (r *recorder) Emit(e event.Event) {
 	case *event.NodeUnpersisted:
 		c := *e
 		kept = &c
+	case *event.ExecutorAdded:
+		c := *e
+		kept = &c
+	case *event.ExecutorRemoved:
+		c := *e
+		kept = &c
+	case *event.BlockManagerAdded:
+		c := *e
+		kept = &c
+	case *event.BlockManagerRemoved:
+		c := *e
+		kept = &c
 	default:
 		return
 	}

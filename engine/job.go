@@ -50,6 +50,9 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 			s.log.Info("lineage", "action", j.name, "plan", plan.Explain(j.op.node))
 		}
 	}
+	if s.groups.shares != nil {
+		s.groups.shares.Settle()
+	}
 	spec := scheduler.JobSpec{
 		Final: j.op.node, Partitions: j.parts, Action: j.name, Site: callSite(),
 		Properties: maps.Clone(properties(ctx)), Payload: j.action.append(nil), Files: s.taskFiles(),
@@ -107,7 +110,7 @@ func (s *Session) holdResult(ctx context.Context, n int64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, resultWait)
 	defer cancel()
-	return s.results.await(ctx, s.memory, n)
+	return s.results.await(ctx, s.released, n)
 }
 
 func (s *Session) taskFiles() []task.File {
@@ -161,7 +164,7 @@ func (s *Session) cachedWhole(n *plan.Node) bool {
 		return false
 	}
 	for part := range n.Partitions {
-		if !s.store.Contains(block.Node(n.ID, part)) {
+		if !s.hasBlock(block.Node(n.ID, part)) {
 			return false
 		}
 	}

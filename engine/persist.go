@@ -33,18 +33,21 @@ func (d *Dataset[T]) Cache() *Dataset[T] { return d.Persist(block.MemoryOnly) }
 func (d *Dataset[T]) Unpersist() {
 	s := d.op.s
 	d.op.node.SetLevel(block.LevelNone)
-	s.store.RemoveNode(d.op.node.ID)
+	for g := range s.groups.live() {
+		g.store.RemoveNode(d.op.node.ID)
+	}
 	s.events.Emit(&event.NodeUnpersisted{At: s.now(), Node: d.op.node.ID})
 }
 
 // cached pushes a persisted partition: from its block, or computed, and then
-// written into its block on the way. Two attempts that want one partition
-// compute it once: the second waits for the first and reads.
+// written into its block on the way. Two attempts of an executor that want one
+// partition compute it once: the second waits for the first and reads. A block
+// that only another executor has is read there, and not kept here.
 func (d *Dataset[T]) cached(t *Task, part int, level block.Level, emit func([]T) error) error {
 	id := block.Node(d.op.node.ID, part)
 	for {
-		r, err := d.op.s.store.Open(t.Memory(), id)
-		if err == nil && d.op.s.visible.hidden(t.Task, id) {
+		r, err := t.openBlock(id)
+		if err == nil && d.op.s.visible.hidden(t.Task, t.g, id) {
 			r.Close()
 			return d.run(t, part, emit)
 		}
@@ -54,9 +57,9 @@ func (d *Dataset[T]) cached(t *Task, part int, level block.Level, emit func([]T)
 		if !errors.Is(err, storage.ErrBlockNotFound) {
 			return fmt.Errorf("cannot read cached partition %d of %s: %w", part, d.op.node.Name, err)
 		}
-		w, mine := d.op.s.store.NewWriter(t.Memory(), id, level)
+		w, mine := t.g.store.NewWriter(t.Memory(), id, level)
 		if mine {
-			d.op.s.visible.writes(t.Task, id)
+			d.op.s.visible.writes(t.Task, t.g, id)
 			return d.writeBlock(t, w, part, emit)
 		}
 		if err := t.Check(); err != nil {

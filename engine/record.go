@@ -8,7 +8,6 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/id"
-	"github.com/execbench/execbench/engine/storage"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -73,7 +72,7 @@ func (r *Recording) Attempts() ([]Recorded, error) {
 }
 
 // between returns a driver that records what passes and hands it on.
-func (r *Recording) between(d executor.Driver, s *storage.Store, folder string) executor.Driver {
+func (r *Recording) between(d executor.Driver, s storedResults, folder string) executor.Driver {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.mu.folder = folder
@@ -109,14 +108,14 @@ func (r *Recording) broadcast(b id.Broadcast, data []byte) {
 // recordingDriver stands between the executor and its driver.
 type recordingDriver struct {
 	executor.Driver
-	r     *Recording
-	store *storage.Store
+	r       *Recording
+	results storedResults
 }
 
 // StatusUpdate implements executor.Driver.
 func (d *recordingDriver) StatusUpdate(msg []byte) {
 	var s task.Status
-	if err := readStatus(msg, &s, d.store); err == nil && s.State.Terminal() {
+	if err := readStatus(msg, &s, d.results); err == nil && s.State.Terminal() {
 		d.r.mu.Lock()
 		if a := d.r.mu.attempts[s.Task]; a != nil {
 			a.status = s
@@ -146,7 +145,7 @@ func (d *recordingDriver) MapOutputs(s id.Shuffle, minEpoch int64) ([]*task.MapS
 
 // readStatus decodes a status into s, which keeps nothing of msg, and puts a
 // stored result in its place.
-func readStatus(msg []byte, s *task.Status, store *storage.Store) error {
+func readStatus(msg []byte, s *task.Status, results storedResults) error {
 	if err := task.DecodeStatus(msg, s); err != nil {
 		return err
 	}
@@ -154,7 +153,7 @@ func readStatus(msg []byte, s *task.Status, store *storage.Store) error {
 		s.Result = bytes.Clone(s.Result)
 		return nil
 	}
-	data, release, err := store.GetBytes(block.ID(s.Block))
+	data, release, err := results.GetBytes(block.ID(s.Block))
 	if err != nil {
 		return err
 	}

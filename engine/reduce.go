@@ -43,7 +43,7 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 	dep := shuffleOf(d, o.partitions)
 	dep.Combine = true
 	write := func(t *Task, part int) (*task.MapStatus, error) {
-		w, err := shuffle.NewCombineWriter(t.s.shuffles, t.kernelEnv(), t.target(dep), key, agg, rows)
+		w, err := shuffle.NewCombineWriter(t.g.shuffles, t.kernelEnv(), t.target(dep), key, agg, rows)
 		if err != nil {
 			return nil, err
 		}

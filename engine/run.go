@@ -12,7 +12,7 @@ import (
 // are those of the attempt before share what was decoded: like the program's
 // functions it is read only. (Spark decodes for each attempt, because there
 // each may change its copy.) Comparing the bytes is part of decode time.
-func (s *Session) decodeTask(c *executor.Context, binary []byte) (executor.Body, error) {
+func (s *Session) decodeTask(g *group, c *executor.Context, binary []byte) (executor.Body, error) {
 	st := s.lastStage.Load()
 	if st == nil || st.binary != c.Binary || st.encoded != string(binary) {
 		b, err := decodeStage(binary)
@@ -25,8 +25,13 @@ func (s *Session) decodeTask(c *executor.Context, binary []byte) (executor.Body,
 		st.binary, st.encoded = c.Binary, string(binary)
 		s.lastStage.Store(st)
 	}
-	t := &Task{attemptContext: c, s: s, stage: st}
+	t := &Task{attemptContext: c, s: s, g: g, stage: st}
 	return t.run, nil
+}
+
+// decoderOf makes decodeTask an executor's.
+func (s *Session) decoderOf(g *group) executor.DecodeFunc {
+	return func(c *executor.Context, binary []byte) (executor.Body, error) { return s.decodeTask(g, c, binary) }
 }
 
 // run computes the attempt's partition: the map side of a shuffle, or an

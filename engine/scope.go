@@ -48,10 +48,14 @@ func (s *Session) Release() {
 	nodes, shuffles, scopes := s.graph.take(s.scope)
 	for _, n := range shuffles {
 		s.driver.RemoveShuffle(n)
-		s.shuffles.RemoveShuffle(n)
+		for g := range s.groups.live() {
+			g.shuffles.RemoveShuffle(n)
+		}
 	}
 	for _, n := range nodes {
-		s.store.RemoveNode(n)
+		for g := range s.groups.live() {
+			g.store.RemoveNode(n)
+		}
 	}
 	s.mu.Lock()
 	for _, n := range shuffles {

@@ -16,17 +16,13 @@ import (
 	"github.com/shirou/gopsutil/v4/mem"
 
 	"github.com/execbench/execbench/engine/block"
-	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/conf"
 	"github.com/execbench/execbench/engine/event"
-	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/plan"
-	"github.com/execbench/execbench/engine/result"
 	"github.com/execbench/execbench/engine/scheduler"
-	"github.com/execbench/execbench/engine/shuffle"
 	"github.com/execbench/execbench/engine/storage"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
@@ -56,14 +52,15 @@ type core struct {
 	events   event.Sink  // to all sinks
 	labels   func() bool // Config.Labels
 
-	memory   *memory.Manager
-	disk     *storage.Disk
-	store    *storage.Store
-	shuffles *shuffle.Manager
-	driver   *scheduler.Driver
-	executor *executor.Executor
-	sampler  *sampler
-	record   *Recording // nil: nothing is recorded
+	// The driver's; where there is one executor, that has them too.
+	memory *memory.Manager
+	disk   *storage.Disk
+	store  *storage.Store
+
+	groups  groups
+	driver  *scheduler.Driver
+	sampler *sampler
+	record  *Recording // nil: nothing is recorded
 
 	lastStage atomic.Pointer[stage] // what the latest attempt runs
 
@@ -150,11 +147,11 @@ func newSession(cfg Config) (*Session, units.Bytes, error) {
 		told = event.Tee(told, q)
 	}
 	c.events = told
-	if c.host, err = os.Hostname(); err != nil {
-		c.host = "localhost"
-	}
+	c.host = hostName()
 	c.cores = cmp.Or(cfg.Cores, set.Master.Cores, runtime.GOMAXPROCS(0))
-	c.streams.workers = c.cores / max(1, set.TaskCPUs)
+	if err := c.divide(cfg); err != nil {
+		return nil, 0, err
+	}
 	budget := cmp.Or(cfg.Memory, set.Memory)
 	if budget == 0 {
 		vm, err := mem.VirtualMemory()
@@ -179,45 +176,50 @@ func (s *Session) start(cfg Config, budget units.Bytes) error {
 	}
 	s.announce(budget, cfg.Name)
 	set := &s.set
-	back := &backend{record: cfg.Record}
 	pools, err := s.pools()
 	if err != nil {
 		return err
 	}
 	s.driver = scheduler.New(scheduler.Config{
-		Executors:   []scheduler.ExecutorSpec{{ID: id.Driver, Host: s.host, Slots: s.cores}},
+		Executors:   s.groups.specs(),
 		MaxFailures: set.MaxFailures, MaxConsecutiveStageAttempts: set.MaxConsecutiveStageAttempts,
 		MaxStageAttempts: set.MaxStageAttempts, TaskCPUs: set.TaskCPUs,
 		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
 		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
-		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(1), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
+		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(len(s.groups.all())), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
 		MaxUntaken: untakenResults(budget),
 	}, scheduler.Deps{
-		Now: s.now, Backend: back, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.cachedAt,
-		Blocks: s.store, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,
+		Now: s.now, Backend: &backend{s, cfg.Record}, Binary: s.makeBinary, DropBinary: s.dropBinary, Cached: s.locations,
+		Blocks: storedResults{s.core}, Events: s.events, Accums: s.mergeAccumulators, Logger: s.log,
 	})
-	driver := executor.Driver(s.driver)
+	s.groups.driver, s.groups.decode = s.driver, s.decoderOf
 	if s.record = cfg.Record; s.record != nil {
-		driver = s.record.between(s.driver, s.store, s.disk.Dir())
+		s.groups.driver = s.record.between(s.driver, storedResults{s.core}, s.disk.Dir())
 	}
-	if err := s.startExecutor(driver, s.decodeTask); err != nil {
-		return err
+	for _, g := range s.groups.all() {
+		if err := s.startGroup(g); err != nil {
+			return err
+		}
 	}
-	back.executor = s.executor
 	pm := newProcessMemory()
 	s.sampler = startSampler(func() { s.sample(pm) })
 	s.sampler.now()
 	return nil
 }
 
-// startStores makes what the executor stands on: memory, disk, and the
+// startStores makes what driver and executors stand on: memory, disk, and the
 // stores of blocks and of map outputs.
 func (s *Session) startStores(cfg Config, budget units.Bytes) (err error) {
-	set := &s.set
-	s.memory, err = memory.NewManager(memory.Config{
+	set, n := &s.set, max(1, cfg.Executors)
+	mcfg := memory.Config{
 		Budget: budget, Reserved: set.Reserved, Fraction: set.MemoryFraction, StorageFraction: set.StorageFraction,
-		Cores: s.cores, PageSize: set.PageSize, Mapped: cfg.Mapped,
-	})
+		Cores: s.groups.slots, PageSize: set.PageSize, Mapped: cfg.Mapped,
+	}
+	if n == 1 {
+		s.memory, err = memory.NewManager(mcfg)
+	} else {
+		s.memory, s.groups.shares, err = memory.Divide(n, mcfg)
+	}
 	if err != nil {
 		return err
 	}
@@ -225,32 +227,19 @@ func (s *Session) startStores(cfg Config, budget units.Bytes) (err error) {
 	if s.disk, err = storage.OpenDisk(temp, s.fs); err != nil {
 		return err
 	}
-	compression, err := codec.CompressionByName(string(set.Compression))
-	if err != nil {
-		return err
-	}
-	pick := func(on bool) codec.Compression {
-		if on {
-			return compression
-		}
-		return nil
-	}
-	s.store, err = storage.NewStore(storage.Config{
-		Executor: id.Driver, Memory: s.memory, Disk: s.disk,
-		Compression: pick(set.RDDCompress), BroadcastCompression: pick(set.BroadcastCompress),
-		ReadBack: units.Bytes(set.ReadBackFraction * float64(s.memory.Total())),
-		OnUpdate: s.blockUpdated, Logger: s.log,
-	})
-	if err != nil {
+	if s.store, err = s.newStore(id.Driver, s.memory, s.ownMemory(), s.disk, func() bool { return true }); err != nil {
 		return err
 	}
 	if set.CacheVisibility {
-		s.visible = newVisibility(s.store)
+		s.visible = newVisibility()
 		s.events = event.Tee(s.visible, s.events)
 	}
-	s.shuffles, err = s.newShuffleManager(compression)
-	if err != nil {
-		return err
+	for range n {
+		g, err := s.makeGroup()
+		if err != nil {
+			return err
+		}
+		s.groups.add(g)
 	}
 	for _, a := range s.accounts() {
 		if a.r, err = s.memory.Reserve(a.name, 0); err != nil {
@@ -261,44 +250,40 @@ func (s *Session) startStores(cfg Config, budget units.Bytes) (err error) {
 	return nil
 }
 
-// startExecutor starts the workers. They answer to driver and find what to
-// run with decode.
-func (s *Session) startExecutor(driver executor.Driver, decode executor.DecodeFunc) (err error) {
-	set := &s.set
-	ecfg := executor.Config{
-		ID: id.Driver, Slots: s.cores, Now: s.now,
-		Limits:      result.Limits{MaxResult: set.MaxResultSize, MaxDirect: set.MaxDirectResultSize, Message: set.MaxMessageSize},
-		LeakIsError: set.LeakedMemoryIsFailure, PinLeakIsError: set.LeakedPinIsFailure,
-		Labels: s.labels, Dir: s.disk.Path("files"),
+// ownMemory returns how many bytes the driver does not leave to executors of
+// their own.
+func (s *core) ownMemory() int64 {
+	if s.groups.shares != nil {
+		return s.groups.shares.Own()
 	}
-	if set.Reaper.Enabled && set.Reaper.KillTimeout > 0 {
-		ecfg.ReaperTimeout = set.Reaper.KillTimeout
-	}
-	s.executor, err = executor.New(ecfg, executor.Deps{
-		Driver: driver, Decode: decode, Memory: s.memory, Store: s.store, FS: s.fs, Logger: s.log,
-	})
-	return err
+	return s.memory.Total()
 }
 
-// backend is the scheduler's way to the executor, which is made after it.
+// backend is the scheduler's way to the executors.
 type backend struct {
-	executor *executor.Executor
-	record   *Recording // nil: nothing is recorded
+	s      *Session
+	record *Recording // nil: nothing is recorded
 }
 
-func (b *backend) Launch(_ id.Executor, t id.Task, desc []byte) {
+// Launch implements scheduler.Backend.
+func (b *backend) Launch(n id.Executor, t id.Task, desc []byte) {
 	if b.record != nil {
 		b.record.launched(t, desc)
 	}
-	b.executor.Launch(t, desc)
+	if g := b.s.groups.find(n); g != nil {
+		g.executor.Launch(t, desc)
+	}
 }
 
-func (b *backend) Kill(_ id.Executor, t id.Task, interrupt bool, reason string) {
-	b.executor.Kill(t, interrupt, reason)
+// Kill implements scheduler.Backend.
+func (b *backend) Kill(n id.Executor, t id.Task, interrupt bool, reason string) {
+	if g := b.s.groups.find(n); g != nil {
+		g.executor.Kill(t, interrupt, reason)
+	}
 }
 
 // Drop implements scheduler.Backend.
-func (b *backend) Drop(id.Executor, string) {}
+func (b *backend) Drop(n id.Executor, reason string) { b.s.drop(n, reason) }
 
 // Close ends the session: it cancels what runs, joins every goroutine, and
 // removes every file. The error tells what would not end or was not given
@@ -321,22 +306,18 @@ func (s *Session) stop(grace time.Duration) error {
 		stuck = s.driver.Close(grace) // first: no job begins on an executor that is closed
 		errs = append(errs, stuck)
 	}
-	if s.executor != nil {
-		errs = append(errs, s.executor.Close(grace))
-		if s.driver != nil && stuck == nil { // the workers' last messages may be in other hands
-			errs = append(errs, s.driver.Close(grace))
-		}
+	errs = append(errs, s.joinGroups(grace))
+	if s.driver != nil && stuck == nil { // the workers' last messages may be in other hands
+		errs = append(errs, s.driver.Close(grace))
 	}
 	if s.sampler != nil {
 		s.sampler.close()
 		s.sampler.now()
 	}
-	if s.events != nil && s.executor != nil {
+	if s.events != nil && s.driver != nil {
 		s.events.Emit(&event.ApplicationEnd{At: s.now()})
 	}
-	if s.shuffles != nil {
-		errs = append(errs, s.shuffles.Close())
-	}
+	errs = append(errs, s.releaseGroups())
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
 	}
@@ -393,25 +374,31 @@ func (s *Session) announce(budget units.Bytes, name string) {
 		ID: "local-" + strconv.FormatInt(wall/1e6, 10), User: who, Host: s.host,
 		Cores: int32(s.cores), Memory: int64(budget), Conf: s.set.Map(),
 	})
-	s.events.Emit(&event.ExecutorAdded{At: at, Executor: id.Driver, Host: s.host, Cores: int32(s.cores)})
-	s.events.Emit(&event.BlockManagerAdded{At: at, Executor: id.Driver, Host: s.host, Memory: s.memory.Total()})
+	if s.groups.shares != nil {
+		s.events.Emit(&event.BlockManagerAdded{At: at, Executor: id.Driver, Host: s.host, Memory: s.ownMemory()})
+	}
+	for g := range s.groups.live() {
+		s.events.Emit(&event.ExecutorAdded{At: at, Executor: g.id, Host: g.host, Cores: int32(g.slots)})
+		s.events.Emit(&event.BlockManagerAdded{At: at, Executor: g.id, Host: g.host, Memory: g.memory.Total()})
+	}
 }
 
 // sample puts the memory and the workers' times into the event stream.
 func (s *Session) sample(pm *processMemory) {
-	m := event.MemorySample{At: s.now(), Accounts: s.memory.Accounts()}
-	evicted := s.shuffles.Evicted()
+	s.bury()
+	m := event.MemorySample{At: s.now(), Accounts: s.Accounts()}
+	evicted := s.groups.evicted()
 	m.EvictedMemory, m.EvictedDisk = evicted.OwnMemory, evicted.OwnDisk
 	pm.read(&m)
 	s.events.Emit(&m)
-	for _, w := range s.executor.Workers() {
-		s.events.Emit(&w)
+	for g := range s.groups.live() {
+		for _, w := range g.executor.Workers() {
+			s.events.Emit(&w)
+		}
 	}
-	s.executor.Reap(s.now())
-}
-
-func (s *Session) blockUpdated(b block.ID, level block.Level, mem, disk int64) {
-	s.events.Emit(&event.BlockUpdated{At: s.now(), Executor: id.Driver, Block: string(b), Level: level, Memory: mem, Disk: disk})
+	for _, g := range s.groups.all() {
+		g.executor.Reap(s.now())
+	}
 }
 
 // Phase marks a stretch of the run for reports; the returned function ends
@@ -450,7 +437,12 @@ func (s *Session) KillTask(t id.Task, reason string) bool {
 }
 
 // Accounts tells who holds how much of the budget.
-func (s *Session) Accounts() []event.Account { return s.memory.Accounts() }
+func (s *Session) Accounts() []event.Account {
+	if s.groups.shares != nil {
+		return s.groups.shares.Accounts()
+	}
+	return s.memory.Accounts()
+}
 
 // BlockReads counts what readers of persisted partitions that live on disk
 // got, in bytes.
@@ -458,7 +450,7 @@ type BlockReads = storage.Reads
 
 // BlockReads returns the counts of the session's life so far. It may be
 // called at any time, from any goroutine.
-func (s *Session) BlockReads() BlockReads { return s.store.Reads() }
+func (s *Session) BlockReads() BlockReads { return s.groups.reads() }
 
 // Explain prints a lineage.
 func Explain(n interface{ Node() *plan.Node }) string { return plan.Explain(n.Node()) }
@@ -489,18 +481,6 @@ func (s *Session) makeBinary(r scheduler.BinaryRequest) (id.Broadcast, error) {
 }
 
 func (s *Session) dropBinary(b id.Broadcast) { s.store.Remove(block.Broadcast(b)) }
-
-// cachedAt tells the scheduler which partitions of a node are kept.
-func (s *Session) cachedAt(n id.Node, partitions int) [][]task.Location {
-	locs := make([][]task.Location, partitions)
-	here := []task.Location{{Host: s.host, Executor: id.Driver}}
-	for part := range locs {
-		if b := block.Node(n, part); s.store.Contains(b) && !s.visible.hidden(-1, b) {
-			locs[part] = here
-		}
-	}
-	return locs
-}
 
 // mergeAccumulators merges an attempt's updates; a merge that fails is
 // logged and changes nothing.

@@ -21,6 +21,7 @@ type attemptContext = executor.Context
 type Task struct {
 	*attemptContext
 	s     *Session
+	g     *group // the executor that runs it
 	stage *stage
 	input Input
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/conf"
-	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/shuffle"
 	"github.com/execbench/execbench/engine/spill"
@@ -16,8 +15,12 @@ import (
 // every partition of the input, so a stage ends and a shuffle begins. Here is
 // what they share; each kind has its own file.
 
-// newShuffleManager makes the executor's keeper of map outputs.
-func (s *Session) newShuffleManager(compression codec.Compression) (*shuffle.Manager, error) {
+// newShuffleManager makes an executor's keeper of map outputs.
+func (s *Session) newShuffleManager(g *group) (*shuffle.Manager, error) {
+	compression, err := codec.CompressionByName(string(s.set.Compression))
+	if err != nil {
+		return nil, err
+	}
 	where, err := shuffle.ParseStorage(string(s.set.ShuffleStorage))
 	if err != nil {
 		return nil, err
@@ -26,7 +29,7 @@ func (s *Session) newShuffleManager(compression codec.Compression) (*shuffle.Man
 		compression = codec.None
 	}
 	return shuffle.NewManager(shuffle.Config{
-		At: task.Location{Host: s.host, Executor: id.Driver}, Memory: s.memory, Disk: s.disk,
+		At: task.Location{Host: g.host, Executor: g.id}, Memory: g.memory, Disk: g.disk,
 		Storage: where, Compression: compression, RowChecksums: s.set.RowChecksums,
 	})
 }
@@ -34,7 +37,7 @@ func (s *Session) newShuffleManager(compression codec.Compression) (*shuffle.Man
 // kernelEnv is what the attempt gives the kernels of packages spill and
 // shuffle.
 func (t *Task) kernelEnv() spill.Env {
-	env := spill.Env{Memory: t.Memory(), Disk: t.s.disk, Metrics: &t.Metrics, Timer: &t.Timer, Check: t.Check}
+	env := spill.Env{Memory: t.Memory(), Disk: t.g.disk, Metrics: &t.Metrics, Timer: &t.Timer, Check: t.Check}
 	if t.s.set.ShuffleSpillCompress && t.s.set.Compression != conf.CompressionNone {
 		env.Compression, _ = codec.CompressionByName(string(t.s.set.Compression)) // Open has checked the name
 	}
@@ -69,7 +72,7 @@ func partitioned[T any](d *Dataset[T], dep *plan.ShuffleDep, c codec.Codec[T], p
 		if err != nil {
 			return nil, err
 		}
-		w, err := shuffle.NewWriter(t.s.shuffles, t.kernelEnv(), t.target(dep), p, c)
+		w, err := shuffle.NewWriter(t.g.shuffles, t.kernelEnv(), t.target(dep), p, c)
 		if err != nil {
 			return nil, err
 		}
@@ -104,8 +107,8 @@ func (t *Task) fetch(dep *plan.ShuffleDep, part int, emit func(f *shuffle.Frame)
 	if err != nil {
 		return t.failure(fetchFailed(dep.Shuffle, part, err))
 	}
-	r := shuffle.NewReader(t.s.shuffles, t.kernelEnv(), shuffle.Source{
-		Shuffle: dep.Shuffle, Statuses: statuses, From: part, To: part + 1,
+	r := shuffle.NewReader(t.g.shuffles, t.kernelEnv(), shuffle.Source{
+		Shuffle: dep.Shuffle, Statuses: statuses, From: part, To: part + 1, Peer: t.s.groups.peer,
 	})
 	defer r.Close()
 	for {

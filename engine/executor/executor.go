@@ -173,13 +173,23 @@ func (e *Executor) Workers() []event.WorkerTime {
 	return times
 }
 
-// Close stops intake, kills what runs or waits, and joins the workers. It
-// returns an error that names the attempts which had not ended after grace;
-// their goroutines are left behind. Called again, it tries again what failed.
-func (e *Executor) Close(grace time.Duration) error {
+// Stop ends intake and kills what runs or waits, with reason, and waits for
+// nothing. Close follows.
+func (e *Executor) Stop(reason string) { e.stop(&KilledError{Reason: reason}) }
+
+// Ended reports whether every worker has ended, so that Close will not wait.
+func (e *Executor) Ended() bool {
+	select {
+	case <-e.mu.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+func (e *Executor) stop(reason *KilledError) {
 	e.mu.Lock()
 	e.mu.closed = true
-	reason := &KilledError{Reason: ErrClosed.Error()}
 	for i := range e.mu.queue.len() {
 		if q := e.mu.queue.at(i); q.kill == nil {
 			q.kill = reason
@@ -205,7 +215,13 @@ func (e *Executor) Close(grace time.Duration) error {
 	for _, w := range idle {
 		w.wake <- struct{}{}
 	}
+}
 
+// Close stops intake, kills what runs or waits, and joins the workers. It
+// returns an error that names the attempts which had not ended after grace;
+// their goroutines are left behind. Called again, it tries again what failed.
+func (e *Executor) Close(grace time.Duration) error {
+	e.stop(&KilledError{Reason: ErrClosed.Error()})
 	timeout := time.NewTimer(grace)
 	defer timeout.Stop()
 	select {

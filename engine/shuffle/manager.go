@@ -151,6 +151,11 @@ type Evictions struct {
 	OwnMemory, OwnDisk int64
 }
 
+// Add returns the sum of two counts.
+func (e Evictions) Add(o Evictions) Evictions {
+	return Evictions{e.Memory + o.Memory, e.Disk + o.Disk, e.OwnMemory + o.OwnMemory, e.OwnDisk + o.OwnDisk}
+}
+
 // Evicted tells what was written out so far.
 func (m *Manager) Evicted() Evictions {
 	m.mu.Lock()

@@ -20,6 +20,8 @@ type Reader struct {
 	c   content
 	err error
 
+	remote bool // its attempt is another executor's
+
 	// In memory:
 	at cursor
 
@@ -66,6 +68,16 @@ func (s *Store) Open(t *memory.Task, b block.ID) (*Reader, error) {
 	return r, nil
 }
 
+// OpenRemote is Open for an attempt of another executor, whose memory its
+// buffers are.
+func (s *Store) OpenRemote(t *memory.Task, b block.ID) (*Reader, error) {
+	r, err := s.Open(t, b)
+	if err == nil {
+		r.remote = true
+	}
+	return r, err
+}
+
 // Bytes returns the bytes of all frames.
 func (r *Reader) Bytes() int64 { return r.c.raw }
 
@@ -93,6 +105,9 @@ func (r *Reader) Next() (rows int, data []byte, err error) {
 			r.s.remove(r.e)
 		}
 		r.err = fmt.Errorf("cannot read block %s: %w", r.e.id, r.err)
+	}
+	if r.remote {
+		r.s.reads.remote.Add(int64(len(data)))
 	}
 	return rows, data, r.err
 }

@@ -25,7 +25,13 @@ func TestMain(m *testing.M) {
 // open starts a session that checks at its end that nothing is left of it.
 func open(t testing.TB, cores int, memory units.Bytes) *engine.Session {
 	t.Helper()
-	s, err := engine.Open(engine.Config{Cores: cores, Memory: memory, Temp: t.TempDir()})
+	return openShape(t, engine.Config{Cores: cores, Memory: memory})
+}
+
+func openShape(t testing.TB, cfg engine.Config) *engine.Session {
+	t.Helper()
+	cfg.Temp = t.TempDir()
+	s, err := engine.Open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,10 +136,12 @@ func TestAnswersAreTheSameEverywhere(t *testing.T) {
 				partitions = []string{"1", "7", "64"}
 			}
 			want := ""
-			for _, cores := range []int{1, 2} {
-				least := units.Bytes(32+16*cores) * units.MiB
-				for _, memory := range []units.Bytes{256 * units.MiB, least} {
-					s := open(t, cores, memory)
+			for _, shape := range []struct {
+				cores, executors int
+				least            units.Bytes
+			}{{1, 1, 48 * units.MiB}, {2, 1, 64 * units.MiB}, {2, 2, 67 * units.MiB}} {
+				for _, memory := range []units.Bytes{256 * units.MiB, shape.least} {
+					s := openShape(t, engine.Config{Cores: shape.cores, Executors: shape.executors, Memory: memory})
 					for _, p := range partitions {
 						v := v
 						if p != "" {
@@ -144,7 +152,7 @@ func TestAnswersAreTheSameEverywhere(t *testing.T) {
 							want = a.Checksum
 						}
 						if a.Checksum == "" || a.Checksum != want {
-							t.Errorf("%d cores, %v, %s partitions: checksum %s, want %s", cores, memory, p, a.Checksum, want)
+							t.Errorf("%d cores, %d executors, %v, %s partitions: checksum %s, want %s", shape.cores, shape.executors, memory, p, a.Checksum, want)
 						}
 					}
 				}
