@@ -15,9 +15,10 @@ import (
 // NOT APPLICABLE: BLK-015, because a writer is a tee: its rows have passed on
 // to the consumer before the block is found not to fit, so nothing is read
 // back from a partly encoded block.
-// NOT APPLICABLE: BLK-018, BLK-019, BLK-020, BLK-021, because there is one
-// executor: no remote block, no replica, and no driver-side registry that a
-// store could fall out of.
+// NOT APPLICABLE: BLK-020, BLK-021, because nobody replicates blocks, and there
+// is no driver-side registry that a store could fall out of: where a block is,
+// the stores are asked.
+// BLK-018 and BLK-019 belong to the engine's tests, which have several stores.
 // NOT APPLICABLE: BLK-013 as to locks, because removing needs none: the block
 // is hidden at once and freed with its last reader. The rest is tested.
 // NOT APPLICABLE: BLK-010 as to waiting writers, because nobody ever waits for
