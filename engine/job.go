@@ -68,20 +68,19 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 	if err := s.tables.add(table); err != nil {
 		return fmt.Errorf("cannot run %s with %d tasks: %w", j.name, tasks, err)
 	}
-	var held int64 // by kept values; the caller's from the end of the job on
+	held := heldResults{s: s} // kept values are the caller's from the end of the job on
 	err := s.driver.Run(ctx, spec, func(index int, value []byte) error {
 		n := int64(len(value))
-		if err := s.holdResult(ctx, n); err != nil {
-			return fmt.Errorf("cannot hold %d bytes of results: %w", held+n, err)
+		if err := held.add(ctx, n); err != nil {
+			return err
 		}
 		err := handle(index, value)
 		if j.keeps {
-			held += n
 			return err
 		}
-		return errors.Join(err, s.results.add(-n))
+		return errors.Join(err, held.less(n))
 	})
-	if rerr := errors.Join(s.results.add(-held), s.tables.add(-table)); rerr != nil {
+	if rerr := errors.Join(held.end(), s.tables.add(-table)); rerr != nil {
 		s.log.Error("cannot give memory back", "error", rerr) // shrinking does not fail
 	}
 	if err != nil {
@@ -100,6 +99,47 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 // long against what an attempt takes to spill or to end, and an end to waiting
 // for attempts that themselves wait for whoever handles the result.
 const resultWait = 10 * time.Second
+
+// heldResults is what the goroutine that called an action holds of its
+// results. It reserves ahead, so that a million results of a few bytes do not
+// ask the memory manager two million times.
+type heldResults struct {
+	s              *Session
+	held, reserved int64
+}
+
+// resultsAhead bounds what is reserved beyond what is held.
+const resultsAhead = 16 << 10
+
+func (h *heldResults) add(ctx context.Context, n int64) error {
+	if more := h.held + n - h.reserved; more > 0 {
+		if h.s.results.add(more+resultsAhead) == nil {
+			h.reserved += more + resultsAhead
+		} else if err := h.s.holdResult(ctx, more); err == nil {
+			h.reserved += more
+		} else {
+			return fmt.Errorf("cannot hold %d bytes of results: %w", h.held+n, err)
+		}
+	}
+	h.held += n
+	return nil
+}
+
+func (h *heldResults) less(n int64) error {
+	h.held -= n
+	over := h.reserved - h.held - resultsAhead
+	if over <= 0 {
+		return nil
+	}
+	h.reserved -= over
+	return h.s.results.add(-over)
+}
+
+func (h *heldResults) end() error {
+	n := h.reserved
+	h.held, h.reserved = 0, 0
+	return h.s.results.add(-n)
+}
 
 // holdResult reserves what the goroutine that called an action holds of its
 // results.

@@ -213,19 +213,19 @@ func (t *try) endRun() {
 	t.st.RunEnd = e.cfg.Now()
 	c.Timer.Stop(t.st.RunEnd, &c.Metrics)
 	t.labelEncode()
-	cpu, ok := t.w.cpu.read(t.st.RunEnd)
 	decode, run := t.st.RunStart-t.st.Start, t.st.RunEnd-t.st.RunStart
+	cpu, read := t.w.cpu.after(t.st.RunEnd, t.cpuRun, run)
 	c.Metrics[task.ExecutorDeserializeTime] = decode
 	c.Metrics[task.ExecutorDeserializeCPUTime] = decode
 	c.Metrics[task.ExecutorRunTime] = run
 	c.Metrics[task.ExecutorCPUTime] = run
 	c.Metrics[task.JVMGCTime] = e.gc.load() - c.gc
-	if ok {
+	if read {
 		c.Metrics[task.ExecutorCPUTime] = cpuWithin(cpu-t.cpuRun, run)
-		if t.cpuBegun {
-			before := t.cpuFrom - t.st.Start
-			c.Metrics[task.ExecutorDeserializeCPUTime] = before + cpuWithin(t.cpuRun-t.cpuStart, decode-before)
-		}
+	}
+	if t.cpuBegun {
+		before := t.cpuFrom - t.st.Start
+		c.Metrics[task.ExecutorDeserializeCPUTime] = before + cpuWithin(t.cpuRun-t.cpuStart, decode-before)
 	}
 	t.cpuRun = cpu
 }

@@ -21,6 +21,13 @@ type lastCPU struct {
 // most a twentieth.
 const cpuChain = 10_000 // ns
 
+// cpuLeast is the shortest run at whose end the clock is read: a reading is a
+// tenth of it. Below it the wall time stands for the CPU time. The two differ
+// only where the thread gave its processor away, and what does that, a wait
+// for another thread or for the disk, or another process in its place, takes
+// longer than this by itself.
+const cpuLeast = 5_000 // ns
+
 // at returns the CPU time at the stamp now; fresh: do not chain.
 func (l *lastCPU) at(now int64, fresh bool) int64 {
 	if gone := now - l.when; l.known && !fresh && gone <= cpuChain {
@@ -36,6 +43,15 @@ func (l *lastCPU) read(now int64) (cpu int64, ok bool) {
 	cpu, l.known = threadCPU()
 	l.cpu, l.when = cpu-l.lag, now
 	return l.cpu, l.known
+}
+
+// after returns the CPU time at the end, now, of a run that took run and began
+// at the CPU time from; read tells that the clock was read for it.
+func (l *lastCPU) after(now, from, run int64) (cpu int64, read bool) {
+	if run <= cpuLeast {
+		return from + run, false
+	}
+	return l.read(now)
 }
 
 // cpuLag returns half of what a reading of the clock takes: the kernel looks

@@ -35,3 +35,22 @@ func TestCPUTimeIsChainedOverShortTimesOnly(t *testing.T) {
 		t.Errorf("a fresh one was asked for: %d more", got-second)
 	}
 }
+
+func TestCPUTimeOfAShortRunIsItsWallTime(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l := lastCPU{lag: cpuLag()}
+	first, ok := l.read(1000)
+	if !ok {
+		t.Skip("no thread CPU time on this system")
+	}
+	if cpu, read := l.after(1000+cpuLeast, first, cpuLeast); read || cpu != first+cpuLeast {
+		t.Errorf("a run of %d ns: %d of CPU, read %v", cpuLeast, cpu-first, read)
+	}
+	if l.when != 1000 {
+		t.Errorf("the chain goes on from %d, where nothing was read", l.when)
+	}
+	if _, read := l.after(1000+cpuLeast+1, first, cpuLeast+1); !read || l.when != 1000+cpuLeast+1 {
+		t.Errorf("a longer run: read %v, at %d", read, l.when)
+	}
+}
