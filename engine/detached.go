@@ -191,6 +191,13 @@ func (a *detachedDriver) end() (task.Status, error) {
 	return s, f
 }
 
+// StatusUpdates implements executor.Driver.
+func (a *detachedDriver) StatusUpdates(messages [][]byte) {
+	for _, msg := range messages {
+		a.StatusUpdate(msg)
+	}
+}
+
 // StatusUpdate implements executor.Driver.
 func (a *detachedDriver) StatusUpdate(msg []byte) {
 	var s task.Status

@@ -112,6 +112,13 @@ type recordingDriver struct {
 	results storedResults
 }
 
+// StatusUpdates implements executor.Driver.
+func (d *recordingDriver) StatusUpdates(messages [][]byte) {
+	for _, msg := range messages {
+		d.StatusUpdate(msg)
+	}
+}
+
 // StatusUpdate implements executor.Driver.
 func (d *recordingDriver) StatusUpdate(msg []byte) {
 	var s task.Status

@@ -74,7 +74,7 @@ func (m *Model) Write(w io.Writer, f Format, o Show) error {
 // howToRead says what the stage tables mean.
 const howToRead = `Totals and shares are over all attempts; parts without a dot add up to the attempts' wall time, parts with one to run.
 Quantiles are over successful attempts, each figure ordered by itself: the value at index ⌊q·n⌋ of n, without interpolation, as in Spark.
-CPU of decode and encode is clocked apart only where they handle many bytes, and that of a run only from 5 µs on; elsewhere it is their wall time.`
+CPU of decode and encode is clocked apart only where they handle many bytes, and that of a run only from 10 µs on; elsewhere it is their wall time.`
 
 // WriteSamples writes the table of iterations and the sentence on their
 // median.

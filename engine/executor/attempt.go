@@ -19,9 +19,11 @@ const cpuApart = 64 << 10
 // status in w.msg. If user code calls runtime.Goexit it does not return: the
 // attempt is completed while the goroutine unwinds, and a new one carries the
 // worker on.
-func (w *worker) attempt(l launch) {
-	c := w.current
-	w.announce(c)
+func (w *worker) attempt() {
+	c := w.mu.current // which nobody else changes
+	if !w.chained {   // else it goes with others
+		w.e.deps.Driver.StatusUpdate(w.running(c))
+	}
 	t := try{w: w, c: c}
 	done := false
 	defer func() {
@@ -37,16 +39,17 @@ func (w *worker) attempt(l launch) {
 			t.fail(errGoexit, true)
 		}
 	}()
-	t.run(l)
+	t.run()
 	done = true
 }
 
-// announce reports RUNNING. It does so before the stamp Start, since the step
-// of the driver that it causes is none of the attempt's time.
-func (w *worker) announce(c *Context) {
+// running returns the message RUNNING of an attempt, valid until the next. It
+// is made before the stamp Start, since what it causes at the driver is none
+// of the attempt's time.
+func (w *worker) running(c *Context) []byte {
 	w.status = task.Status{Task: c.launched, Executor: w.e.cfg.ID, State: task.Running, Worker: w.n}
 	w.small = task.AppendStatus(w.small[:0], &w.status)
-	w.e.deps.Driver.StatusUpdate(w.small)
+	return w.small
 }
 
 // try is the state of an attempt from step to step.
@@ -70,15 +73,15 @@ type try struct {
 }
 
 // run takes the attempt from decode to its terminal status.
-func (t *try) run(l launch) {
+func (t *try) run() {
 	w, c, e := t.w, t.c, t.w.e
 	t.st.Start = e.cfg.Now()
 	w.start.Store(t.st.Start)
 	c.gc = e.gc.load()
-	if len(l.desc) > cpuApart {
+	if len(w.desc) > cpuApart {
 		t.readCPU(t.st.Start)
 	}
-	body, err := t.decode(l)
+	body, err := t.decode()
 	t.beginRun()
 	if err != nil {
 		t.fail(err, false)
@@ -100,15 +103,15 @@ func (t *try) readCPU(at int64) {
 
 // decode decodes the description, brings files here, and decodes the task
 // binary into a body.
-func (t *try) decode(l launch) (Body, error) {
+func (t *try) decode() (Body, error) {
 	w, c, e := t.w, t.c, t.w.e
-	if err := w.dec.Decode(l.desc, &c.Description); err != nil {
+	if err := w.dec.Decode(w.desc, &c.Description); err != nil {
 		c.Description = task.Description{Executor: e.cfg.ID}
-		c.Task = l.task
+		c.Task = c.launched
 		return nil, err
 	}
-	if c.Task != l.task {
-		return nil, fmt.Errorf("cannot decode the description of task %d: it describes task %d: %w", l.task, c.Task, task.ErrCorrupt)
+	if c.Task != c.launched {
+		return nil, fmt.Errorf("cannot decode the description of task %d: it describes task %d: %w", c.launched, c.Task, task.ErrCorrupt)
 	}
 	c.known.Store(true)
 	t.label()

@@ -59,6 +59,12 @@ func (d *trivialDriver) next(worker int) {
 	d.e.Launch(s.d.Task, s.desc)
 }
 
+func (d *trivialDriver) StatusUpdates(messages [][]byte) {
+	for _, msg := range messages {
+		d.StatusUpdate(msg)
+	}
+}
+
 func (d *trivialDriver) CanCommit(id.StageAttempt, int32, int32) bool { return true }
 func (d *trivialDriver) SlotLost(id.Task, int)                        {}
 func (d *trivialDriver) Barrier(context.Context, task.BarrierRequest) ([]string, error) {

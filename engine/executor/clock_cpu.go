@@ -22,11 +22,11 @@ type lastCPU struct {
 const cpuChain = 10_000 // ns
 
 // cpuLeast is the shortest run at whose end the clock is read: a reading is a
-// tenth of it. Below it the wall time stands for the CPU time. The two differ
-// only where the thread gave its processor away, and what does that, a wait
-// for another thread or for the disk, or another process in its place, takes
-// longer than this by itself.
-const cpuLeast = 5_000 // ns
+// twentieth of it. Below it the wall time stands for the CPU time, as it does
+// between runs, and is wrong by no more: they differ only where the thread gave
+// its processor away, and what does that, a wait for another thread or for the
+// disk, or another process in its place, takes about as long by itself.
+const cpuLeast = cpuChain
 
 // at returns the CPU time at the stamp now; fresh: do not chain.
 func (l *lastCPU) at(now int64, fresh bool) int64 {

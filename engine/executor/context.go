@@ -45,7 +45,7 @@ type Context struct {
 
 	result *memory.Consumer // what holds the encoded value until it is sent; nil: nothing
 
-	lost bool // guarded by Executor.mu: the reaper gave it up
+	lost bool // guarded by worker.mu: the reaper gave it up
 
 	mu struct {
 		sync.Mutex

@@ -67,6 +67,9 @@ type Driver interface {
 	// StatusUpdate delivers an encoded task.Status. msg is valid during the
 	// call only.
 	StatusUpdate(msg []byte)
+	// StatusUpdates delivers several messages of one worker, in their order.
+	// They are valid during the call only.
+	StatusUpdates(messages [][]byte)
 	// CanCommit asks whether an attempt may commit its output.
 	CanCommit(stage id.StageAttempt, partition, attempt int32) bool
 	// Barrier blocks until all tasks of a barrier stage attempt have arrived
@@ -119,8 +122,7 @@ type Executor struct {
 	// helpers are the goroutines that run interrupt listeners.
 	helpers sync.WaitGroup
 
-	// mu is a leaf: nothing is called while it is held but Context.kill's
-	// atomics.
+	// Inside mu only worker.mu is taken, and nothing is called.
 	mu struct {
 		sync.Mutex
 		queue   queue
@@ -191,15 +193,16 @@ func (e *Executor) stop(reason *KilledError) {
 	e.mu.Lock()
 	e.mu.closed = true
 	for i := range e.mu.queue.len() {
-		if q := e.mu.queue.at(i); q.kill == nil {
-			q.kill = reason
-		}
+		e.mu.queue.at(i).killFrom(0, reason)
 	}
 	var running []*Context
 	for _, w := range e.mu.workers {
-		if w.current != nil {
-			running = append(running, w.current)
+		w.mu.Lock()
+		if w.mu.current != nil {
+			running = append(running, w.mu.current)
 		}
+		w.mu.chain.killFrom(w.mu.next, reason)
+		w.mu.Unlock()
 	}
 	idle := e.mu.idle
 	e.mu.idle = nil
@@ -244,9 +247,9 @@ func (e *Executor) stuck(grace time.Duration) error {
 	var held []*worker
 	var errs []error
 	for _, w := range e.mu.workers {
-		if w.current != nil && !w.coming.Load() {
+		if c := w.runs(); c != nil {
 			held = append(held, w)
-			errs = append(errs, fmt.Errorf("%s still runs on worker %d", w.current.identity(), w.n))
+			errs = append(errs, fmt.Errorf("%s still runs on worker %d", c.identity(), w.n))
 		}
 	}
 	e.mu.Unlock()

@@ -102,6 +102,12 @@ func (d *fakeDriver) StatusUpdate(msg []byte) {
 	}
 }
 
+func (d *fakeDriver) StatusUpdates(messages [][]byte) {
+	for _, msg := range messages {
+		d.StatusUpdate(msg)
+	}
+}
+
 func (d *fakeDriver) end(t id.Task) chan struct{} {
 	d.mu.Lock()
 	defer d.mu.Unlock()

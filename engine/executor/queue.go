@@ -1,6 +1,7 @@
 package executor
 
 import (
+	"slices"
 	"time"
 
 	"github.com/execbench/execbench/engine/id"
@@ -10,44 +11,93 @@ import (
 // launch is an attempt that waits for a worker.
 type launch struct {
 	task id.Task
-	desc []byte       // encoded description
+	desc []byte       // encoded description; a view into its chain's bytes
 	kill *KilledError // killed before it began
 }
 
-// queue is a ring of launches in the order they came. The buffers of taken
-// launches stay in their places and are used again.
+// chain is attempts that one worker is to run one after another; mostly it is
+// one attempt.
+type chain struct {
+	launches []launch
+	bytes    []byte // of their descriptions
+}
+
+func (c *chain) reset() {
+	clear(c.launches)
+	c.launches, c.bytes = c.launches[:0], c.bytes[:0]
+}
+
+// add appends an attempt with a copy of its description. Room for all of the
+// chain's descriptions was made before.
+func (c *chain) add(t id.Task, desc []byte, kill *KilledError) {
+	at := len(c.bytes)
+	c.bytes = append(c.bytes, desc...)
+	c.launches = append(c.launches, launch{t, c.bytes[at:len(c.bytes):len(c.bytes)], kill})
+}
+
+// kill marks an attempt among those from a place on as killed before it
+// begins; false: it is not there.
+func (c *chain) kill(from int, t id.Task, kill *KilledError) bool {
+	for i := from; i < len(c.launches); i++ {
+		if c.launches[i].task == t {
+			c.launches[i].markKilled(kill)
+			return true
+		}
+	}
+	return false
+}
+
+// killFrom marks all attempts from a place on.
+func (c *chain) killFrom(from int, kill *KilledError) {
+	for i := from; i < len(c.launches); i++ {
+		c.launches[i].markKilled(kill)
+	}
+}
+
+// markKilled marks an attempt as killed; the first kill counts.
+func (l *launch) markKilled(kill *KilledError) {
+	if l.kill == nil {
+		l.kill = kill
+	}
+}
+
+// queue is a ring of chains in the order they came. The buffers of taken
+// chains stay in their places and are used again.
 type queue struct {
-	ring []launch // length is a power of two, or 0
+	ring []chain // length is a power of two, or 0
 	head int
 	n    int
 }
 
 func (q *queue) len() int { return q.n }
 
-// at returns the i-th launch from the front.
-func (q *queue) at(i int) *launch { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
+// at returns the i-th chain from the front.
+func (q *queue) at(i int) *chain { return &q.ring[(q.head+i)&(len(q.ring)-1)] }
 
-func (q *queue) push(t id.Task, desc []byte, kill *KilledError) {
+// push returns an empty chain at the end of the queue, with room for so many
+// bytes.
+func (q *queue) push(bytes int) *chain {
 	if q.n == len(q.ring) {
-		grown := make([]launch, max(8, 2*len(q.ring)))
+		grown := make([]chain, max(8, 2*len(q.ring)))
 		for i := range q.n {
 			grown[i] = *q.at(i)
 		}
 		q.ring, q.head = grown, 0
 	}
-	l := &q.ring[(q.head+q.n)&(len(q.ring)-1)]
-	l.task, l.desc, l.kill = t, append(l.desc[:0], desc...), kill
+	c := &q.ring[(q.head+q.n)&(len(q.ring)-1)]
+	c.reset()
+	c.bytes = slices.Grow(c.bytes, bytes)
 	q.n++
+	return c
 }
 
-// pop returns the launch at the front, whose buffer is exchanged for spare.
-func (q *queue) pop(spare []byte) launch {
-	l := q.at(0)
-	taken := *l
-	*l = launch{desc: spare}
+// pop takes the chain at the front, in exchange for one whose buffers are to
+// be used again.
+func (q *queue) pop(c *chain) {
+	front := q.at(0)
+	*front, *c = *c, *front
 	q.head = (q.head + 1) & (len(q.ring) - 1)
 	q.n--
-	return taken
 }
 
 // killMark remembers a kill that came before its launch.
@@ -89,18 +139,37 @@ func (e *Executor) expireMarksLocked(now int64) {
 // switch, only when more attempts are queued than such workers exist. A
 // launch on a closed executor is answered by a FAILED status.
 func (e *Executor) Launch(t id.Task, desc []byte) {
+	e.launch(task.Launch{Task: t, Desc: desc}, nil)
+}
+
+// LaunchChain is Launch for several attempts that one worker is to run one
+// after another. What the first ones report it hands in with what the last
+// one does, or sooner if they take long. What has not begun can be called back
+// (Recall).
+func (e *Executor) LaunchChain(chain []task.Launch) { e.launch(chain[0], chain[1:]) }
+
+func (e *Executor) launch(first task.Launch, then []task.Launch) {
 	e.mu.Lock()
 	if e.mu.closed {
 		e.mu.Unlock()
-		e.refuse(t, ErrClosed)
+		e.refuse(first.Task, ErrClosed)
+		for _, l := range then {
+			e.refuse(l.Task, ErrClosed)
+		}
 		return
 	}
-	var kill *KilledError
 	if len(e.mu.marks) > 0 {
 		e.expireMarksLocked(e.cfg.Now())
-		kill = e.takeMarkLocked(t)
 	}
-	e.mu.queue.push(t, desc, kill)
+	bytes := len(first.Desc)
+	for _, l := range then {
+		bytes += len(l.Desc)
+	}
+	c := e.mu.queue.push(bytes)
+	c.add(first.Task, first.Desc, e.takeMarkLocked(first.Task))
+	for _, l := range then {
+		c.add(l.Task, l.Desc, e.takeMarkLocked(l.Task))
+	}
 	var woken *worker
 	if n := len(e.mu.idle); n > 0 && e.mu.queue.len() > e.comingLocked() {
 		woken = e.mu.idle[n-1]
@@ -148,17 +217,16 @@ func (e *Executor) Kill(t id.Task, interrupt bool, reason string) {
 	now := e.cfg.Now()
 	e.mu.Lock()
 	for _, w := range e.mu.workers {
-		if c := w.current; c != nil && c.launched == t {
+		if c, found := w.find(t, kill); found {
 			e.mu.Unlock()
-			c.kill(kill, now)
+			if c != nil {
+				c.kill(kill, now)
+			}
 			return
 		}
 	}
 	for i := range e.mu.queue.len() {
-		if q := e.mu.queue.at(i); q.task == t {
-			if q.kill == nil {
-				q.kill = kill
-			}
+		if e.mu.queue.at(i).kill(0, t, kill) {
 			e.mu.Unlock()
 			return
 		}

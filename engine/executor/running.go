@@ -45,8 +45,8 @@ func (e *Executor) Running() []RunningTask {
 	defer e.mu.Unlock()
 	var list []RunningTask
 	for _, w := range e.mu.workers {
-		c := w.current
-		if c == nil || w.coming.Load() {
+		c := w.runs()
+		if c == nil {
 			continue
 		}
 		r := RunningTask{Task: c.launched, Worker: w.n, Latest: c.snapshot.Load()}
@@ -81,15 +81,16 @@ func (e *Executor) Reap(now int64) {
 	e.expireMarksLocked(now)
 	if timeout := int64(e.cfg.ReaperTimeout); timeout > 0 {
 		for _, w := range e.mu.workers {
-			c := w.current
-			if c == nil || c.lost || w.coming.Load() {
-				continue
+			w.mu.Lock()
+			c := w.mu.current
+			if c != nil && !c.lost && !w.coming.Load() {
+				if at := c.killedAt.Load(); at != 0 && now-at > timeout {
+					c.lost = true
+					e.mu.lost++
+					losses = append(losses, loss{w, c, len(e.mu.workers) - e.mu.lost})
+				}
 			}
-			if at := c.killedAt.Load(); at != 0 && now-at > timeout {
-				c.lost = true
-				e.mu.lost++
-				losses = append(losses, loss{w, c, len(e.mu.workers) - e.mu.lost})
-			}
+			w.mu.Unlock()
 		}
 	}
 	e.mu.Unlock()

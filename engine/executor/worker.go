@@ -5,6 +5,7 @@ import (
 	"math"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/execbench/execbench/engine/event"
@@ -24,8 +25,12 @@ type worker struct {
 
 	// Used again by every attempt; of the worker's goroutine alone.
 	dec     task.DescriptionDecoder
-	desc    []byte
+	desc    []byte // of the current attempt; a view into its chain
 	msg     []byte // the terminal status
+	spare   *Context
+	chained bool // the current attempt is one of several
+	handing reports
+	views   [][]byte
 	small   []byte // RUNNING status
 	failure []byte
 	status  task.Status
@@ -42,15 +47,21 @@ type worker struct {
 	// so before a launch that it is to keep from waking another.
 	coming atomic.Bool
 
-	// Guarded by e.mu. current stays set until the worker takes its next
-	// attempt; if coming is set as well, it has ended.
-	current  *Context
-	goid     string // of the present goroutine
-	began    int64
-	since    int64 // end of the last attempt, or of the last parking
-	parked   bool
-	busy     int64
-	stepping int64
+	goid  string // of the present goroutine; guarded by e.mu
+	began int64
+
+	// mu is taken inside e.mu, if both are.
+	mu struct {
+		sync.Mutex
+		// current stays set until the worker takes its next attempt; if coming
+		// is set as well, it has ended.
+		current  *Context
+		since    int64 // end of the last attempt, or of the last parking
+		parked   bool
+		busy     int64
+		stepping int64
+		row
+	}
 }
 
 // binary is the task binary that a worker used last.
@@ -65,7 +76,8 @@ const notBegun = math.MinInt64
 
 func newWorker(e *Executor, n int32) *worker {
 	now := e.cfg.Now()
-	w := &worker{e: e, n: n, wake: make(chan struct{}, 1), began: now, since: now}
+	w := &worker{e: e, n: n, wake: make(chan struct{}, 1), began: now}
+	w.mu.since = now
 	w.start.Store(notBegun)
 	w.end.Store(notBegun)
 	w.coming.Store(true)
@@ -97,85 +109,120 @@ func (w *worker) loop(ended bool) {
 	w.e.mu.Lock()
 	w.goid = Goroutine()
 	w.e.mu.Unlock()
-	if ended {
-		w.deliver()
+	if ended && w.deliver() {
+		w.attempts()
 	}
-	for {
-		l, ok := w.take()
-		if !ok {
-			return
-		}
-		w.attempt(l)
-		w.deliver()
+	for w.take() {
+		w.attempts()
 	}
 }
 
-// take returns the next launch, parking until there is one. It returns false
-// when the executor is closed and nothing is queued.
-func (w *worker) take() (launch, bool) {
+// attempts runs the attempt that was taken, and those that follow it.
+func (w *worker) attempts() {
+	for {
+		w.attempt()
+		if !w.deliver() {
+			return
+		}
+	}
+}
+
+// take takes the next chain and its first attempt, parking until there is
+// one. It returns false when the executor is closed and nothing is queued.
+func (w *worker) take() bool {
 	e := w.e
-	c := &Context{e: e, Worker: w.n} // before the lock: it may have to help the collector
+	c := w.fresh() // before the lock: it may have to help the collector
+	w.spare = nil
 	e.mu.Lock()
+	w.mu.Lock()
+	w.returnSlotLocked()
 	w.endedLocked()
 	for e.mu.queue.len() == 0 {
 		w.coming.Store(false)
 		if e.mu.closed {
+			w.mu.Unlock()
 			e.mu.live--
 			if e.mu.live == 0 {
 				close(e.mu.ended)
 			}
 			e.mu.Unlock()
-			return launch{}, false
+			return false
 		}
 		e.mu.idle = append(e.mu.idle, w)
 		now := e.cfg.Now()
-		w.stepping += now - w.since
-		w.since, w.parked = now, true
+		w.mu.stepping += now - w.mu.since
+		w.mu.since, w.mu.parked = now, true
+		w.mu.Unlock()
 		e.mu.Unlock()
 		<-w.wake
 		e.mu.Lock()
-		w.since, w.parked = e.cfg.Now(), false
+		w.mu.Lock()
+		w.mu.since, w.mu.parked = e.cfg.Now(), false
 		w.cpu.known = false
 	}
-	l := e.mu.queue.pop(w.desc[:0])
+	if cap(w.mu.chain.bytes) > keepBuffer {
+		w.mu.chain.bytes = nil
+	}
+	e.mu.queue.pop(&w.mu.chain)
+	w.mu.next = 0
 	w.coming.Store(false)
-	w.desc = l.desc
-	c.begin(l)
-	w.current = c
+	w.beginLocked(c)
+	if w.chained = len(w.mu.chain.launches) > 1; w.chained {
+		w.mu.reports.add(w.running(c), w.mu.since)
+	}
+	w.mu.Unlock()
 	e.mu.Unlock()
-	return l, true
+	return true
+}
+
+// beginLocked makes the next launch of the chain the current attempt.
+func (w *worker) beginLocked(c *Context) {
+	l := &w.mu.chain.launches[w.mu.next]
+	w.mu.next++
+	c.begin(*l)
+	w.mu.current, w.desc = c, l.desc
 }
 
 // endedLocked accounts for the attempt that has ended, if there is one. It is
 // done with the taking of the next one, so that the two take one lock.
 func (w *worker) endedLocked() {
-	if w.current == nil {
+	if w.mu.current == nil {
 		return
 	}
 	start, end := w.start.Load(), w.end.Load()
-	w.stepping += start - w.since
-	w.busy += end - start
-	w.since = end
+	w.mu.stepping += start - w.mu.since
+	w.mu.busy += end - start
+	w.mu.since = end
 	w.start.Store(notBegun)
 	w.end.Store(notBegun)
-	if w.current.lost {
-		w.e.mu.lost--
-	}
-	w.current = nil
+	w.mu.current = nil
 }
 
-// deliver hands the terminal status to the driver, stepping it. From here on
-// the worker counts as coming back.
-func (w *worker) deliver() {
+// deliver hands the terminal status to the driver, stepping it; from here on
+// the worker counts as coming back. If another attempt follows on the slot it
+// may only keep the status, and has that attempt taken: true.
+func (w *worker) deliver() (more bool) {
 	w.end.Store(w.status.Stamps.End)
-	w.coming.Store(true)
-	w.e.deps.Driver.StatusUpdate(w.msg)
+	if w.chained {
+		more = w.handOn()
+	} else {
+		w.coming.Store(true)
+		w.e.deps.Driver.StatusUpdate(w.msg)
+	}
 	if cap(w.msg) > keepBuffer {
 		w.msg = nil
 	}
-	if cap(w.desc) > keepBuffer {
-		w.desc = nil
+	return more
+}
+
+// runs returns the attempt that runs now, or nil.
+func (w *worker) runs() *Context {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.coming.Load() {
+		return nil
 	}
+	return w.mu.current
 }
 
 // keepBuffer bounds what a worker holds between attempts: above it, making
@@ -184,19 +231,21 @@ const keepBuffer = 256 << 10
 
 // timeLocked returns the worker's time up to now.
 func (w *worker) timeLocked(now int64) event.WorkerTime {
-	t := event.WorkerTime{At: now, Executor: w.e.cfg.ID, Worker: w.n, Busy: w.busy, Stepping: w.stepping, Since: w.began}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := event.WorkerTime{At: now, Executor: w.e.cfg.ID, Worker: w.n, Busy: w.mu.busy, Stepping: w.mu.stepping, Since: w.began}
 	start := w.start.Load() // before end
 	end := w.end.Load()
 	switch {
-	case w.parked:
+	case w.mu.parked:
 	case start != notBegun && end != notBegun:
-		t.Stepping += start - w.since + max(0, now-end)
+		t.Stepping += start - w.mu.since + max(0, now-end)
 		t.Busy += end - start
 	case start != notBegun:
-		t.Stepping += start - w.since
+		t.Stepping += start - w.mu.since
 		t.Busy += max(0, now-start)
 	default:
-		t.Stepping += max(0, now-w.since)
+		t.Stepping += max(0, now-w.mu.since)
 	}
 	return t
 }

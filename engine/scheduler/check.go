@@ -170,7 +170,7 @@ func (c *Core) checkStages() error {
 }
 
 func (c *Core) checkSets() error {
-	live, below := 0, map[*pool]int{}
+	live, waits, below := 0, 0, map[*pool]int{}
 	for _, ts := range c.sets {
 		left, idle, running := 0, 0, 0
 		for pos := range ts.done {
@@ -179,6 +179,12 @@ func (c *Core) checkSets() error {
 				copies++
 				if a.set != ts || int(a.pos) != pos || c.attempts.get(a.info.Task) != a {
 					return fmt.Errorf("attempt %d is not where it belongs", a.info.Task)
+				}
+				if a.before != nil && (!a.waits || a.slot || a.before.after != a) || a.after != nil && a.after.before != a {
+					return fmt.Errorf("attempt %d has neighbours on its slot that do not fit", a.info.Task)
+				}
+				if a.waits {
+					waits++
 				}
 			}
 			running += copies
@@ -209,6 +215,9 @@ func (c *Core) checkSets() error {
 		for p := ts.leaf.parent; p != nil; p = p.parent {
 			below[p] += running
 		}
+	}
+	if waits != c.waits {
+		return fmt.Errorf("%d attempts wait for others, counted %d", waits, c.waits)
 	}
 	if live != c.attempts.live {
 		return fmt.Errorf("%d attempts live, counted %d", live, c.attempts.live)

@@ -12,12 +12,17 @@ import (
 type Command interface{ isCommand() }
 
 type (
-	// Launch hands an encoded description to an executor.
+	// Launch hands an encoded description to an executor, with those of the
+	// attempts that are to follow on its slot, one after another.
 	Launch struct {
 		Executor id.Executor
 		Task     id.Task
 		Desc     []byte
+		Then     []task.Launch
 	}
+	// Recall asks for the attempts back that follow others and have not
+	// begun: Recalled, after the messages that nobody has delivered yet.
+	Recall struct{}
 	// Kill asks an attempt to end.
 	Kill struct {
 		Executor  id.Executor
@@ -77,6 +82,7 @@ type (
 )
 
 func (*Launch) isCommand()       {}
+func (*Recall) isCommand()       {}
 func (*Kill) isCommand()         {}
 func (*DropExecutor) isCommand() {}
 func (*Emit) isCommand()         {}

@@ -44,6 +44,10 @@ type Config struct {
 	// milliseconds of results, which is how late a caller looks for them.
 	MaxUntaken units.Bytes
 
+	// Chain is how many attempts may follow another on its slot without a step
+	// between them (chain.go); 0: none. It takes Deps.Chains.
+	Chain int
+
 	Barrier conf.Barrier // zero fields: 365 days, 15 s, 40
 
 	Exclusion conf.Exclusion // zero: failures exclude nothing
@@ -100,6 +104,7 @@ type Deps struct {
 	// Now returns monotonic nanoseconds on the session's clock.
 	Now     func() int64
 	Backend Backend
+	Chains  Chains // nil: there are none, whatever Config.Chain says
 	// Binary encodes and stores the task binary of a stage attempt, whose id
 	// travels in every description. An error aborts the stage.
 	Binary func(BinaryRequest) (id.Broadcast, error)
@@ -130,6 +135,19 @@ type Backend interface {
 	// Drop tells that an executor is lost: its attempts have ended for the
 	// driver, which launches nothing there any more.
 	Drop(executor id.Executor, reason string)
+}
+
+// Chains is the way to executors that take several attempts at once. As with
+// Backend, its methods do not block.
+type Chains interface {
+	// LaunchChain hands over descriptions, which are copied. Each attempt
+	// begins when the one before it has ended, on the same slot; the first as
+	// if it were launched alone. What they report may be held back for a
+	// while, but no longer than until Recall.
+	LaunchChain(executor id.Executor, chain []task.Launch)
+	// Recall takes back the attempts that follow others and have not begun,
+	// in their order. messages are what was held back.
+	Recall() (messages [][]byte, tasks []id.Task)
 }
 
 // Blocks are the stored results.

@@ -54,6 +54,7 @@ type Core struct {
 	places []int // those of order where a set may run
 	random *rand.Rand
 
+	chains
 	outputs  outputs
 	commits  commits
 	barriers barriers
@@ -66,6 +67,7 @@ type Core struct {
 		launch slab[Launch]
 		kill   slab[Kill]
 		emit   slab[Emit]
+		start  slab[event.TaskStart]
 		give   slab[Deliver]
 		timer  slab[SetTimer]
 	}
@@ -104,6 +106,7 @@ func (c *Core) Handle(now int64, e Event) []Command {
 	c.slabs.launch.reset()
 	c.slabs.kill.reset()
 	c.slabs.emit.reset()
+	c.slabs.start.reset()
 	c.slabs.give.reset()
 	c.slabs.timer.reset()
 
@@ -125,6 +128,8 @@ func (c *Core) Handle(now int64, e Event) []Command {
 		c.cancelAll(e.Reason, e.Cause)
 	case *BinaryMade:
 		c.binaryMade(e)
+	case *Recalled:
+		c.recalled(e.Tasks)
 	case *FetchBegun:
 		c.fetchBegun(e.Task)
 	case *ResultFetched:
@@ -185,6 +190,7 @@ func (c *Core) settle() {
 			c.offers = false
 			c.offer()
 		default:
+			c.askRecall()
 			c.setTimer()
 			return
 		}
@@ -216,6 +222,7 @@ func (c *Core) setTimer() {
 		}
 		earliest(ts.givesUp)
 	}
+	earliest(c.nextLook())
 	if at != c.timer && at != 0 {
 		t := c.slabs.timer.next()
 		t.At = at
@@ -226,6 +233,7 @@ func (c *Core) setTimer() {
 
 func (c *Core) timerDue() {
 	c.timer = 0 // it has fired
+	c.lookedAtChains()
 	if c.resubmit != 0 && c.now >= c.resubmit {
 		c.resubmitFailed()
 	}

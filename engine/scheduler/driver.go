@@ -26,7 +26,9 @@ type Driver struct {
 		w   *waiter
 	}
 	replies map[Token]chan Answer
-	made    []*BinaryMade // to handle before the next event
+	due     []Event // what commands led to, to handle before the next event
+	recall  bool    // attempts are to be called back before that
+	chain   []task.Launch
 	closed  bool
 
 	tellTaken int64 // bytes of values from which the core is told that they are handled
@@ -39,6 +41,9 @@ type Driver struct {
 // New starts a driver, with its getters and its timer. They end with Close.
 func New(cfg Config, deps Deps) *Driver {
 	cfg = cfg.withDefaults()
+	if deps.Chains == nil {
+		cfg.Chain = 0
+	}
 	d := &Driver{
 		deps:    deps,
 		log:     deps.Logger,
@@ -199,9 +204,8 @@ func (d *Driver) AskKill(t id.Task, reason string) {
 // Backend's methods are called, on this goroutine, before it returns.
 func (d *Driver) StatusUpdate(msg []byte) {
 	e := statusEvents.Get().(*statusEvent)
-	if err := e.decode(msg); err != nil {
-		// Nobody knows whose message it was, so some attempt would never end.
-		d.box.post(item{event: &AllCancelled{Reason: "a status message is damaged", Cause: err}})
+	if err := e.decode(msg, &e.kept); err != nil {
+		d.damaged(err)
 		return
 	}
 	switch it := (item{event: e}); {
@@ -212,6 +216,29 @@ func (d *Driver) StatusUpdate(msg []byte) {
 	default: // no worker brings it, so it may come from inside a step
 		d.box.post(it)
 	}
+}
+
+// StatusUpdates takes several messages of one worker, in their order, as if
+// they came one by one. They are valid during the call only.
+func (d *Driver) StatusUpdates(messages [][]byte) {
+	if len(messages) == 1 {
+		d.StatusUpdate(messages[0])
+		return
+	}
+	b := statusBatches.Get().(*statusBatch)
+	for _, msg := range messages {
+		if err := b.next().decode(msg, &b.kept); err != nil {
+			d.damaged(err)
+			return
+		}
+	}
+	d.box.bring(item{event: b})
+}
+
+// damaged ends everything: nobody knows whose message it was, so some attempt
+// would never end.
+func (d *Driver) damaged(err error) {
+	d.box.post(item{event: &AllCancelled{Reason: "a status message is damaged", Cause: err}})
 }
 
 // CanCommit reports whether an attempt may commit the output of a partition:
@@ -329,7 +356,17 @@ func (d *Driver) step(it item) {
 		d.replies[it.token] = it.reply
 	}
 	e := it.event
+	if d.core.waits > 0 && disturbs(e) {
+		d.recall = true
+		d.handleDue()
+	}
 	switch x := e.(type) {
+	case *statusBatch:
+		now := d.deps.Now()
+		for i := range x.count {
+			d.handle(now, &x.events[i])
+		}
+		return
 	case *statusEvent:
 		e = &x.TaskStatus
 	case *JobSubmitted:
@@ -344,19 +381,57 @@ func (d *Driver) step(it item) {
 	if s, ok := e.(*TaskStatus); !ok || s.Status.State != task.Running {
 		now = d.deps.Now()
 	}
+	d.handle(now, e)
+}
+
+// handle takes an event through the core, then what it led to.
+func (d *Driver) handle(now int64, e Event) {
 	d.carryOut(d.core.Handle(now, e))
-	for len(d.made) > 0 {
-		b := d.made[0]
-		d.made = d.made[1:]
-		d.carryOut(d.core.Handle(d.deps.Now(), b))
+	if d.recall || len(d.due) > 0 {
+		d.handleDue()
 	}
+}
+
+func (d *Driver) handleDue() {
+	for d.recall || len(d.due) > 0 {
+		if d.recall {
+			d.recall = false
+			d.callBack()
+			continue
+		}
+		e := d.due[0]
+		d.due = d.due[1:]
+		d.carryOut(d.core.Handle(d.deps.Now(), e))
+	}
+}
+
+// callBack takes back the attempts that follow others and have not begun.
+// What those before them reported comes first.
+func (d *Driver) callBack() {
+	messages, tasks := d.deps.Chains.Recall()
+	for _, msg := range messages {
+		e := new(statusEvent)
+		if err := e.decode(msg, &e.kept); err != nil {
+			d.due = append(d.due, &AllCancelled{Reason: "a status message is damaged", Cause: err})
+			return
+		}
+		d.due = append(d.due, &e.TaskStatus)
+	}
+	d.due = append(d.due, &Recalled{tasks})
 }
 
 func (d *Driver) carryOut(commands []Command) {
 	for _, x := range commands {
 		switch x := x.(type) {
 		case *Launch:
-			d.deps.Backend.Launch(x.Executor, x.Task, x.Desc)
+			if len(x.Then) == 0 {
+				d.deps.Backend.Launch(x.Executor, x.Task, x.Desc)
+				continue
+			}
+			d.chain = append(append(d.chain[:0], task.Launch{Task: x.Task, Desc: x.Desc}), x.Then...)
+			d.deps.Chains.LaunchChain(x.Executor, d.chain)
+		case *Recall:
+			d.recall = true
 		case *Emit:
 			d.emit(x)
 		case *Deliver:
@@ -367,7 +442,7 @@ func (d *Driver) carryOut(commands []Command) {
 			d.deps.Backend.Drop(x.Executor, x.Reason)
 		case *MakeBinary:
 			b, err := d.binary(x.Request)
-			d.made = append(d.made, &BinaryMade{Stage: x.Request.StageAttempt, Binary: b, Err: err})
+			d.due = append(d.due, &BinaryMade{Stage: x.Request.StageAttempt, Binary: b, Err: err})
 		case *DropBinary:
 			d.deps.DropBinary(x.Binary)
 		case *FetchResult:

@@ -60,6 +60,9 @@ type (
 		Failure *task.Failure
 		Bytes   int32 // length of the message
 	}
+	// Recalled brings back attempts that were to follow others and have not
+	// begun, in the order in which they would have.
+	Recalled struct{ Tasks []id.Task }
 	// FetchBegun tells that a getter took a stored result in hand.
 	FetchBegun struct{ Task id.Task }
 	// ResultFetched answers FetchResult; Lost says why there is no result.
@@ -149,6 +152,7 @@ func (*StageCancelled) isEvent() {}
 func (*AllCancelled) isEvent()   {}
 func (*BinaryMade) isEvent()     {}
 func (*TaskStatus) isEvent()     {}
+func (*Recalled) isEvent()       {}
 func (*FetchBegun) isEvent()     {}
 func (*ResultFetched) isEvent()  {}
 func (*ResultsTaken) isEvent()   {}

@@ -31,6 +31,8 @@ type harness struct {
 
 	tasks    map[id.Task]*task.Description // launched, not ended for the executor
 	order    []id.Task                     // their order
+	before   map[id.Task]id.Task           // of those that follow another
+	recall   bool
 	killed   map[id.Task]string
 	values   map[id.Job]map[int32]string
 	ends     map[id.Job]error
@@ -52,7 +54,7 @@ func newHarness(t testing.TB, cfg Config) *harness {
 		cachedAt: map[id.Node][][]task.Location{}, tasks: map[id.Task]*task.Description{},
 		killed: map[id.Task]string{}, values: map[id.Job]map[int32]string{}, ends: map[id.Job]error{},
 		totals: map[id.Job][]int64{}, starts: map[id.Task]int{}, infos: map[id.Task]event.TaskEnd{},
-		binaries: map[id.Broadcast]bool{},
+		binaries: map[id.Broadcast]bool{}, before: map[id.Task]id.Task{},
 	}
 	if cfg.Executors == nil {
 		cfg.Executors = []ExecutorSpec{{ID: "driver", Host: "h", Slots: 2}}
@@ -115,6 +117,9 @@ func (h *harness) submitSpec(j id.Job, spec JobSpec) { h.do(&JobSubmitted{Job: j
 // do takes one event through the core.
 func (h *harness) do(e Event) {
 	h.t.Helper()
+	if h.core.waits > 0 && disturbs(e) {
+		h.callBack()
+	}
 	commands := h.core.Handle(h.now, e)
 	made := len(h.requests)
 	for _, c := range commands {
@@ -125,6 +130,9 @@ func (h *harness) do(e Event) {
 	}
 	for _, r := range h.requests[made:] {
 		h.makeBinary(r, nil)
+	}
+	if h.recall {
+		h.callBack()
 	}
 	if err := h.core.Check(); err != nil {
 		h.t.Fatalf("after %T %+v: %v\n%s", e, e, err, strings.Join(h.out, "\n"))
@@ -150,19 +158,15 @@ func (h *harness) write(format string, args ...any) {
 func (h *harness) note(c Command) {
 	switch c := c.(type) {
 	case *Launch:
-		d := new(task.Description)
-		if err := task.DecodeDescription(c.Desc, d); err != nil {
-			h.t.Fatal(err)
+		h.launch("launch", c.Executor, task.Launch{Task: c.Task, Desc: c.Desc})
+		before := c.Task
+		for _, l := range c.Then {
+			h.launch("then", c.Executor, l)
+			h.before[l.Task] = before
+			before = l.Task
 		}
-		if d.Task != c.Task || d.Executor != c.Executor {
-			h.t.Fatalf("launch of %d on %s describes %d on %s", c.Task, c.Executor, d.Task, d.Executor)
-		}
-		if !h.binaries[d.Binary] {
-			h.t.Fatalf("launch of %d names a task binary that is gone: %d", c.Task, d.Binary)
-		}
-		h.tasks[c.Task] = d
-		h.order = append(h.order, c.Task)
-		h.write("launch %d: %d.%d of %v, partition %d, on %s, %v", d.Task, d.Index, d.Number, d.StageAttempt, d.Partition, d.Executor, d.Locality)
+	case *Recall:
+		h.recall = true
 	case *Kill:
 		if d := h.tasks[c.Task]; d != nil && d.Executor != c.Executor {
 			h.t.Fatalf("kill of %d on %s, which runs on %s", c.Task, c.Executor, d.Executor)
@@ -211,6 +215,42 @@ func (h *harness) note(c Command) {
 	case *Warn:
 		h.write("warn %s", c.Text)
 	}
+}
+
+func (h *harness) launch(how string, at id.Executor, l task.Launch) {
+	d := new(task.Description)
+	if err := task.DecodeDescription(l.Desc, d); err != nil {
+		h.t.Fatal(err)
+	}
+	if d.Task != l.Task || d.Executor != at {
+		h.t.Fatalf("launch of %d on %s describes %d on %s", l.Task, at, d.Task, d.Executor)
+	}
+	if !h.binaries[d.Binary] {
+		h.t.Fatalf("launch of %d names a task binary that is gone: %d", l.Task, d.Binary)
+	}
+	h.tasks[l.Task] = d
+	h.order = append(h.order, l.Task)
+	h.write("%s %d: %d.%d of %v, partition %d, on %s, %v", how, d.Task, d.Index, d.Number, d.StageAttempt, d.Partition, d.Executor, d.Locality)
+}
+
+// callBack plays executors that give back the attempts that follow others and
+// have not begun: those before them have not ended.
+func (h *harness) callBack() {
+	h.t.Helper()
+	h.recall = false
+	var back []id.Task
+	for _, n := range h.order {
+		if before, ok := h.before[n]; ok && h.tasks[before] != nil {
+			back = append(back, n)
+		}
+	}
+	for _, n := range back {
+		delete(h.tasks, n)
+		delete(h.before, n)
+	}
+	h.order = slices.DeleteFunc(h.order, func(n id.Task) bool { return h.tasks[n] == nil })
+	h.write("recalled %v", back)
+	h.do(&Recalled{Tasks: back})
 }
 
 func (h *harness) event(e event.Event) {

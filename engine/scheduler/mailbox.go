@@ -51,9 +51,11 @@ func (m *mailbox) leave(it item) {
 	m.mu.Unlock()
 }
 
-// patience is how often a worker looks whether it may step: 10 to 20 µs, what
-// parking it and waking it again would cost. A step takes about one.
-const patience = 10_000
+// patience is how often a worker looks whether it may step: 60 to 120 µs. A
+// step takes about one, or that many for each of a chain's attempts; parking
+// the worker and waking it again would take 10 to 20, and whoever steps then
+// has its attempts to run, too.
+const patience = 60_000
 
 // bring is post for a worker whose attempt has ended. If somebody steps it
 // waits a moment, to step itself and take its next attempt along: leaving the
@@ -95,8 +97,12 @@ func (m *mailbox) postLocked(it item) {
 		for i, it := range m.batch {
 			m.batch[i] = item{}
 			m.step(it)
-			if s, ok := it.event.(*statusEvent); ok {
-				statusEvents.Put(s)
+			switch e := it.event.(type) {
+			case *statusEvent:
+				statusEvents.Put(e)
+			case *statusBatch:
+				e.count = 0
+				statusBatches.Put(e)
 			}
 		}
 		m.batch = m.batch[:0]
@@ -146,6 +152,26 @@ type statusEvent struct {
 // statusEvents holds the status events that are not on their way. The pool
 // keeps them by processor, so a worker fills memory that is in its own cache.
 var statusEvents = sync.Pool{New: func() any { return new(statusEvent) }}
+
+// statusBatch is several status messages of one worker on their way to the
+// core.
+type statusBatch struct {
+	events []TaskStatus // used again
+	count  int          // of those that are on their way
+	kept   arena
+}
+
+func (*statusBatch) isEvent() {}
+
+func (b *statusBatch) next() *TaskStatus {
+	if b.count == len(b.events) {
+		b.events = append(b.events, TaskStatus{})
+	}
+	b.count++
+	return &b.events[b.count-1]
+}
+
+var statusBatches = sync.Pool{New: func() any { return new(statusBatch) }}
 
 // job numbers a new job.
 func (m *mailbox) job() id.Job {
@@ -310,8 +336,9 @@ func (f *fetches) close() {
 	f.signal()
 }
 
-// decode fills e from a message, whose bytes it does not keep.
-func (e *statusEvent) decode(msg []byte) error {
+// decode fills e from a message, whose bytes it does not keep: a result's go
+// to kept.
+func (e *TaskStatus) decode(msg []byte, kept *arena) error {
 	e.Failure = nil
 	e.Result.Value, e.Result.Accums = nil, nil
 	e.Bytes = int32(len(msg))
@@ -323,7 +350,7 @@ func (e *statusEvent) decode(msg []byte) error {
 	s.Result = nil
 	switch {
 	case s.State == task.Finished && s.Route == task.RouteDirect:
-		if err := task.DecodeResult(e.kept.keep(sent), &e.Result); err != nil {
+		if err := task.DecodeResult(kept.keep(sent), &e.Result); err != nil {
 			e.unreadable("result", err)
 		}
 	case s.State.Terminal() && s.State != task.Finished:
@@ -338,7 +365,7 @@ func (e *statusEvent) decode(msg []byte) error {
 }
 
 // unreadable turns a message whose contents are damaged into a failure.
-func (e *statusEvent) unreadable(what string, err error) {
+func (e *TaskStatus) unreadable(what string, err error) {
 	e.Status.State = task.Failed
 	e.Failure = &task.Failure{Kind: task.UnknownReason, Message: "cannot read its " + what + ": " + err.Error()}
 }

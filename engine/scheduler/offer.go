@@ -84,6 +84,7 @@ func (c *Core) offer() {
 	if free == 0 && !c.cfg.Exclusion.On() {
 		return
 	}
+	defer c.unused()
 	c.queue = c.root.append(c.queue[:0])
 	c.order = c.order[:0]
 	for i := range c.executors {
@@ -230,6 +231,20 @@ const largeDescription = 1000 * units.KiB
 // launch starts an attempt. It returns false if its description is too large,
 // which aborts the set.
 func (c *Core) launch(ts *taskSet, pos int32, x *executor, at task.Locality) bool {
+	a, desc := c.describe(ts, pos, x, at)
+	if a == nil {
+		return false
+	}
+	c.emitTaskStart(a, &a.startEvent)
+	l := c.slabs.launch.next()
+	*l = Launch{Executor: x.id, Task: a.info.Task, Desc: desc, Then: c.chain(l.Then[:0], a, x)}
+	c.out = append(c.out, l)
+	return true
+}
+
+// describe makes an attempt and its description. They are nil if that is too
+// large, which aborts the set.
+func (c *Core) describe(ts *taskSet, pos int32, x *executor, at task.Locality) (*attempt, []byte) {
 	d := &ts.template
 	a := c.newAttempt(ts, pos, x, at)
 	d.TaskAttempt, d.Speculative = a.info.TaskAttempt, a.info.Speculative
@@ -243,29 +258,27 @@ func (c *Core) launch(ts *taskSet, pos int32, x *executor, at task.Locality) boo
 		c.abortSet(ts, fmt.Sprintf("%v cannot be launched: its description of %v (%d bytes) is above %s of %v (%d bytes); use broadcasts for large values",
 			a.info.TaskAttempt, size, int64(size), keyMessage, c.cfg.MaxMessage, int64(c.cfg.MaxMessage)), nil)
 		c.retire(a)
-		return false
+		return nil, nil
 	}
 	if size > largeDescription && !ts.warned {
 		ts.warned = true
 		c.warn(fmt.Sprintf("stage %v has task descriptions of %v", ts.id, size))
 	}
 	a.bytes[0] = int32(size)
+	return a, desc
+}
 
-	e := &a.startEvent
-	*e = event.TaskStart{Info: a.info, Kind: d.Kind, LaunchBytes: int32(size)}
+func (c *Core) emitTaskStart(a *attempt, e *event.TaskStart) {
+	*e = event.TaskStart{Info: a.info, Kind: a.set.template.Kind, LaunchBytes: a.bytes[0]}
 	c.emit(e)
-	l := c.slabs.launch.next()
-	*l = Launch{Executor: x.id, Task: a.info.Task, Desc: desc}
-	c.out = append(c.out, l)
-	return true
 }
 
 // abandon takes back an attempt that was never launched.
 func (c *Core) abandon(a *attempt) {
 	ts, pos := a.set, a.pos
 	c.unlink(a)
-	if ts.running.at(pos) == nil {
+	if !ts.done[pos] && ts.running.at(pos) == nil {
 		ts.idle++
+		ts.pending.push(pos)
 	}
-	ts.pending.push(pos)
 }

@@ -21,6 +21,7 @@ func (c *Core) status(e *TaskStatus) {
 		return
 	}
 	if s.State == task.Running {
+		c.begun(a)
 		a.started = true
 		a.bytes[1] = e.Bytes
 		a.worker = s.Worker
@@ -29,9 +30,10 @@ func (c *Core) status(e *TaskStatus) {
 	if !s.State.Terminal() {
 		return
 	}
-	c.releaseSlot(a)
+	c.begun(a)
 	a.started = true
 	a.bytes[2], a.stamps, a.worker, a.route, a.size = e.Bytes, s.Stamps, s.Worker, s.Route, s.Size
+	c.releaseSlot(a)
 	if s.State != task.Finished {
 		f := e.Failure
 		if f == nil {

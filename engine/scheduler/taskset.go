@@ -55,6 +55,7 @@ type taskSet struct {
 	opens    int64 // when the next level opens for an offer that was refused; 0: none was
 
 	givesUp int64 // barrier set with more tasks than there are slots: when it is aborted; 0: they suffice
+	pace    pace  // of its attempts (chain.go)
 }
 
 // attempt is one try at a task, from its launch until the driver has handled
@@ -66,11 +67,15 @@ type attempt struct {
 	pos       int32
 	partition int32
 	next      *attempt // of the same position
+	before    *attempt // has its slot now, and it follows (chain.go)
+	after     *attempt // follows it
 
 	slot    bool // takes its slot
 	started bool // has reported that it runs
 	loser   bool // was told to end because another attempt succeeded
 	fetch   bool // its result is being fetched
+	waits   bool // for the one before it to end, or for word that it has begun
+	passed  bool // its slot went to the one after it
 
 	bytes  [3]int32
 	stamps task.Stamps
@@ -90,8 +95,8 @@ type attempt struct {
 // commands refer to them.
 func (a *attempt) clear() {
 	a.info = event.TaskInfo{}
-	a.set, a.pos, a.partition, a.next = nil, 0, 0, nil
-	a.slot, a.started, a.loser, a.fetch = false, false, false, false
+	a.set, a.pos, a.partition, a.next, a.before, a.after = nil, 0, 0, nil, nil, nil
+	a.slot, a.started, a.loser, a.fetch, a.waits, a.passed = false, false, false, false, false, false
 	a.bytes, a.stamps, a.worker, a.route, a.size, a.value = [3]int32{}, task.Stamps{}, 0, 0, 0, 0
 }
 
@@ -144,6 +149,7 @@ func (ts *taskSet) position(index int32) int32 {
 func (c *Core) drain(ts *taskSet) {
 	ts.draining = true
 	ts.opens, ts.givesUp = 0, 0
+	c.recall = c.recall || c.waits > 0
 	c.closeSet(ts)
 }
 
@@ -226,6 +232,10 @@ func (c *Core) unlink(a *attempt) {
 	c.releaseSlot(a)
 	c.attempts.remove(a.info.Task)
 	a.info.Finish = c.now
+	if a.passed && !a.fetch {
+		a.info.Finish = a.stamps.End
+	}
+	c.unchain(a)
 }
 
 func (c *Core) releaseSlot(a *attempt) {
@@ -233,6 +243,10 @@ func (c *Core) releaseSlot(a *attempt) {
 		return
 	}
 	a.slot = false
+	if a.after != nil {
+		c.passSlot(a)
+		return
+	}
 	if x := c.executor(a.info.Executor); x.alive {
 		x.free += c.cfg.TaskCPUs
 		c.offers = true
@@ -265,6 +279,7 @@ func (c *Core) attemptDone(a *attempt, r *task.Result, status *task.MapStatus) {
 	if ts.spec != nil && !ts.draining {
 		ts.spec.succeeded(a, &r.Metrics)
 	}
+	ts.pace.note(a)
 	if !ts.done[a.pos] {
 		ts.done[a.pos] = true
 		ts.left--
@@ -293,6 +308,8 @@ func (c *Core) lostRace(a *attempt) {
 // attemptFailed takes any other end of an attempt.
 func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 	ts, pos := a.set, a.pos
+	c.begun(a)
+	c.recall = c.recall || c.waits > 0
 	c.unlink(a)
 	counts := f.Kind.CountsTowardsFailures()
 	switch f.Kind {

@@ -71,6 +71,12 @@ type Description struct {
 	Properties    map[string]string // the job's local properties; read-only, shared by the stage attempt
 }
 
+// Launch is an attempt with its encoded description.
+type Launch struct {
+	Task id.Task
+	Desc []byte
+}
+
 // State is what a status message says of an attempt.
 type State uint8
 
