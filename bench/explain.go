@@ -29,7 +29,7 @@ func Explain(ctx context.Context, p Plan, o Observer) (text string, err error) {
 	if err := e.makeFolder(e.tempParent()); err != nil {
 		return "", Usagef("cannot make temporary folder %s: %w", e.tempParent(), err)
 	}
-	e.session, err = engine.Open(engine.Config{Name: e.Workload.Name, Cores: e.Cores, Memory: e.Memory, Conf: e.conf, Temp: e.Temp})
+	e.session, err = engine.Open(engine.Config{Name: e.Workload.Name, Cores: e.Cores, Executors: e.Executors, Memory: e.Memory, Conf: e.conf, Temp: e.Temp})
 	if err != nil {
 		return "", &Usage{err}
 	}

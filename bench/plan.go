@@ -40,6 +40,8 @@ type Plan struct {
 	// Cores is the number of workers; 0: what the master key says, else what
 	// the process may use.
 	Cores int
+	// Executors are groups that the workers are divided into; 0: one.
+	Executors int
 	// Memory is the budget of the process; 0: what the driver.memory key
 	// says, else half of what the process may use.
 	Memory units.Bytes
@@ -153,6 +155,10 @@ func (r *resolved) resolveSizes() error {
 		}
 	}
 	r.decided("cores", strconv.Itoa(r.Cores), source)
+	r.Executors = max(1, r.Executors)
+	if r.Cores%r.Executors != 0 {
+		return Usagef("cannot divide %d cores among %d executors: each has as many", r.Cores, r.Executors)
+	}
 	if r.Cores > r.limits.Cores {
 		r.warn("%d cores are more than the %d that this process may use (%s): workers will wait for one another", r.Cores, r.limits.Cores, r.limits.CoresSource)
 	}

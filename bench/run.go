@@ -128,7 +128,7 @@ func (e *execution) open() (err error) {
 		return Usagef("cannot make temporary folder %s: %w", e.tempParent(), err)
 	}
 	e.session, err = engine.Open(engine.Config{
-		Name: e.Workload.Name, Cores: e.Cores, Memory: e.Memory, Conf: e.conf, Temp: e.Temp,
+		Name: e.Workload.Name, Cores: e.Cores, Executors: e.Executors, Memory: e.Memory, Conf: e.conf, Temp: e.Temp,
 		Logger: slog.New(slog.NewTextHandler(e.folder.Log(), nil)),
 		Events: sinks, Mapped: e.setup.Mapped, Labels: labels,
 	})
@@ -172,7 +172,7 @@ func (e *execution) manifest(id string) *folder.Manifest {
 	m := &folder.Manifest{
 		ID: id, Status: folder.Running, Started: e.began.UTC(), Command: e.Command,
 		Workload: e.Workload.Name, Iterations: e.Iterations, Warmup: e.Warmup, Verify: e.Verify,
-		Cores: e.Cores, Memory: e.Memory, Pinned: e.setup.Pinned(), Settings: e.Settings,
+		Cores: e.Cores, Executors: e.Executors, Memory: e.Memory, Pinned: e.setup.Pinned(), Settings: e.Settings,
 		Machine: e.facts, Fingerprint: e.facts.Fingerprint(), Limits: e.limits,
 		Versions: ReadVersions(), Warnings: e.warnings,
 	}

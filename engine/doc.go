@@ -41,12 +41,29 @@
 //     goroutine that called the action.
 //  8. Every step is an event (package event); reports are made from them.
 //
+// # Executors
+//
+// The workers are one executor, which shares memory, folder and block store
+// with the driver, as in Spark's local mode. Config.Executors divides them into
+// labelled groups, where Spark has processes (executors.go):
+//
+//	driver       memory 1/16   tables, results, broadcasts, task binaries
+//	executor 0   memory 1/M    workers, blocks, map outputs, stored results, task files
+//	executor 1   …             of the rest
+//
+// What one has others read through its stores, and count as remote; decoded
+// broadcasts and the lineage are the process's. Session.LoseExecutor takes an
+// executor away with all it had. Nothing takes its place unless
+// Session.AddExecutor brings another. The driver gives the executor up at
+// once; its memory and files come free when no attempt, its own or another's,
+// uses them any more, and its workers are joined then, or by Close.
+//
 // # Goroutines
 //
-// A session owns: one locked thread for each worker (executor), the result
+// A session owns: one locked thread for each worker (executors), the result
 // getters and one timer (scheduler), one housekeeping goroutine (sampler.go),
 // one dispatcher for each listener queue (event),
-// the read-back cache's own two (storage), and, while a caller ranges over
+// the read-back cache's own two (storage; of each block store), and, while a caller ranges over
 // Batches, one that runs its job (stream.go). Close joins them all.
 //
 // # What it does not do

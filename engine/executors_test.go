@@ -1,9 +1,12 @@
 package engine_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -634,4 +637,142 @@ func TestExecutorsUnderFire(t *testing.T) {
 		t.Error(err)
 	}
 	r.settled(4)
+}
+
+// The event log of a run that lost an executor tells of it as Spark's does:
+// every attempt ran on an executor that was there, on its host.
+func TestEventLogOfSeveralExecutors(t *testing.T) {
+	dir := t.TempDir()
+	l, err := event.NewSparkLog(dir, event.SparkOptions{BlockUpdates: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, engine.Config{Cores: 2, Executors: 2, Hosts: []string{"a", "b"}, Events: []event.Sink{l}})
+	d, _ := computed(r.Session, 4000, 8)
+	if err := counts(d.Cache(), 4000); err != nil {
+		t.Fatal(err)
+	}
+	checkSums(t, r, 2000, 50)
+	if err := r.LoseExecutor("0", "pulled"); err != nil {
+		t.Fatal(err)
+	}
+	x, err := r.AddExecutor(t.Context())
+	check(t, err, x, "2")
+	checkSums(t, r, 2000, 50)
+	r.finish()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(l.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	type manager struct {
+		ID   string `json:"Executor ID"`
+		Host string
+	}
+	type line struct {
+		Event    string
+		Executor string  `json:"Executor ID"`
+		Reason   string  `json:"Removed Reason"`
+		Manager  manager `json:"Block Manager ID"`
+		Info     struct {
+			Host  string
+			Cores int `json:"Total Cores"`
+		} `json:"Executor Info"`
+		Task       manager           `json:"Task Info"`
+		Properties map[string]string `json:"Spark Properties"`
+		Block      struct {
+			Manager manager `json:"Block Manager ID"`
+		} `json:"Block Updated Info"`
+	}
+	there, stores := map[string]string{}, map[string]string{}
+	var story []string
+	for text := range strings.SplitSeq(strings.TrimSpace(string(data)), "\n") {
+		var e line
+		if err := json.Unmarshal([]byte(text), &e); err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		switch e.Event {
+		case "SparkListenerExecutorAdded":
+			there[e.Executor] = e.Info.Host
+			story = append(story, fmt.Sprintf("+%s@%s/%d", e.Executor, e.Info.Host, e.Info.Cores))
+		case "SparkListenerExecutorRemoved":
+			delete(there, e.Executor)
+			story = append(story, "-"+e.Executor+" "+e.Reason)
+		case "SparkListenerBlockManagerAdded":
+			stores[e.Manager.ID] = e.Manager.Host
+		case "SparkListenerBlockManagerRemoved":
+			if stores[e.Manager.ID] != e.Manager.Host {
+				t.Errorf("removed block manager %v", e.Manager)
+			}
+			delete(stores, e.Manager.ID)
+		case "SparkListenerTaskStart":
+			if e.Task.Host == "" || there[e.Task.ID] != e.Task.Host {
+				t.Errorf("an attempt ran on executor %s of host %s: there are %v", e.Task.ID, e.Task.Host, there)
+			}
+		case "SparkListenerBlockUpdated":
+			if m := e.Block.Manager; m.Host == "" || stores[m.ID] != m.Host {
+				t.Errorf("a block is with %v: there are %v", m, stores)
+			}
+		case "SparkListenerEnvironmentUpdate":
+			check(t, nil, e.Properties["spark.master"], "local-cluster[2,1,64]")
+		}
+	}
+	check(t, nil, story, []string{"+0@a/1", "+1@b/1", "-0 pulled", "+2@a/1"})
+	delete(stores, string(id.Driver))
+	check(t, nil, stores, map[string]string{"1": "b", "2": "a"})
+}
+
+// What an attempt was told on one of several executors runs elsewhere, where
+// there is one.
+func TestDetachedFromSeveralExecutors(t *testing.T) {
+	rec := new(engine.Recording)
+	set := conf("shuffle.storage", "disk", "task.maxDirectResultSize", "1k")
+	s := open(t, engine.Config{Cores: 2, Executors: 2, Conf: set, Record: rec})
+	built := build[*wordsBuilt](t, s, "test/words", "5000")
+	if _, err := built.sorted.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ran := map[id.Executor]int{}
+	for _, a := range attempts(t, rec) {
+		desc := describe(t, a.Detached)
+		if desc.Kind != task.ResultTask {
+			continue
+		}
+		ran[desc.Executor]++
+		status, err := engine.RunDetached(t.Context(), engine.Config{Cores: 2, Executors: 2, Memory: 64 * units.MiB, Conf: set, Temp: t.TempDir()}, a.Detached)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var here, there task.Result
+		if err := errors.Join(task.DecodeResult(a.Status.Result, &here), task.DecodeResult(status.Result, &there)); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(here.Value, there.Value) {
+			t.Errorf("%v: %d bytes here, other %d there", desc.TaskAttempt, len(here.Value), len(there.Value))
+		}
+	}
+	if len(ran) != 2 {
+		t.Errorf("result tasks ran on %v", ran)
+	}
+}
+
+// All tasks of a barrier stage run together, over all executors.
+func TestBarrierOverExecutors(t *testing.T) {
+	r := start(t, engine.Config{Cores: 4, Executors: 2, Hosts: []string{"a", "b"}})
+	var mu sync.Mutex
+	ran := map[id.Executor]int{}
+	got, err := engine.MapBatches(engine.Barrier(engine.Range(r.Session, 4, 4)), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		mu.Lock()
+		ran[t.Executor]++
+		mu.Unlock()
+		messages, err := t.AllGather(string(t.Executor))
+		if len(messages) != 4 {
+			return nil, fmt.Errorf("gathered %v, %w", messages, err)
+		}
+		return append(dst, src...), err
+	}).Collect(t.Context())
+	check(t, err, got, ints(4))
+	check(t, nil, ran, map[id.Executor]int{"0": 2, "1": 2})
 }

@@ -147,6 +147,7 @@ func TestWhatDiffersIsNamed(t *testing.T) {
 		{"parameter seed", func(m *folder.Manifest) { m.Params[1].Value = "7" }},
 		{"data checksum", func(m *folder.Manifest) { m.Input.Checksum = "abd" }},
 		{"cores", func(m *folder.Manifest) { m.Cores = 1 }},
+		{"executors", func(m *folder.Manifest) { m.Executors = 2 }},
 		{"memory", func(m *folder.Manifest) { m.Memory = units.GiB }},
 		{"configuration spark.memory.fraction", func(m *folder.Manifest) { m.Conf[0].Value = "0.6" }},
 		{"configuration spark.new", func(m *folder.Manifest) { m.Conf = append(m.Conf, folder.Setting{Name: "spark.new", Value: "1"}) }},

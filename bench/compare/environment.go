@@ -49,6 +49,7 @@ func Differences(old, new *folder.Manifest) []Difference {
 	compareSettings(add, "parameter ", old.Params, new.Params, nil)
 	add("data checksum", dataOf(old), dataOf(new))
 	add("cores", strconv.Itoa(old.Cores), strconv.Itoa(new.Cores))
+	add("executors", strconv.Itoa(max(1, old.Executors)), strconv.Itoa(max(1, new.Executors)))
 	add("memory", old.Memory.String(), new.Memory.String())
 	add("processors pinned to", pins(old), pins(new))
 	compareSettings(add, "configuration ", old.Conf, new.Conf, noDimension)

@@ -39,11 +39,12 @@ type Manifest struct {
 	Warmup     int  `json:"warmup"`
 	Verify     bool `json:"verify"`
 
-	Cores    int         `json:"cores"`
-	Memory   units.Bytes `json:"memory_bytes"`
-	Pinned   []int       `json:"pinned_cpus,omitempty"`
-	Settings []Setting   `json:"settings"`      // of the harness
-	Conf     []Setting   `json:"configuration"` // of the engine, as resolved
+	Cores     int         `json:"cores"`
+	Executors int         `json:"executors,omitempty"` // that the cores are divided among; 0: one
+	Memory    units.Bytes `json:"memory_bytes"`
+	Pinned    []int       `json:"pinned_cpus,omitempty"`
+	Settings  []Setting   `json:"settings"`      // of the harness
+	Conf      []Setting   `json:"configuration"` // of the engine, as resolved
 
 	Machine     machine.Facts  `json:"machine"`
 	Fingerprint string         `json:"fingerprint"`

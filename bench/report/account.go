@@ -22,6 +22,7 @@ type workerTimes map[worker]*workerLife
 type workerLife struct {
 	last     event.WorkerTime
 	stepping []point
+	lost     bool // its executor is; last is its last word
 }
 
 func (w workerTimes) add(e *event.WorkerTime) {
@@ -34,6 +35,15 @@ func (w workerTimes) add(e *event.WorkerTime) {
 	if e.At >= life.last.At {
 		life.last = *e
 		life.stepping = append(life.stepping, point{e.At, e.Stepping})
+	}
+}
+
+// lose notes that an executor is lost.
+func (w workerTimes) lose(x id.Executor) {
+	for k, life := range w {
+		if k.executor == x {
+			life.lost = true
+		}
 	}
 }
 
@@ -58,10 +68,14 @@ func (w workerTimes) scheduling(begin, end int64) *int64 {
 	var sum int64
 	known := false
 	for k, life := range w {
-		if k.since >= end || life.last.At <= begin && len(w) > 1 && w.replaced(k) {
+		if k.since >= end || life.last.At <= begin && (life.lost || len(w) > 1 && w.replaced(k)) {
 			continue // did not live then
 		}
-		n := between(life.stepping, max(begin, k.since), end)
+		until := end
+		if life.lost {
+			until = min(end, life.last.At)
+		}
+		n := between(life.stepping, max(begin, k.since), until)
 		if n == nil {
 			return nil
 		}
@@ -89,6 +103,35 @@ func (w workerTimes) busy() (ns int64) {
 		ns += life.last.Busy
 	}
 	return ns
+}
+
+// slots are the workers of one executor, while it lived.
+type slots struct {
+	executor id.Executor
+	count    int32
+	from, to int64
+}
+
+// slotsWithin adds up the time that workers had within a window.
+func slotsWithin(all []slots, begin, end int64) (ns int64) {
+	for _, s := range all {
+		ns += int64(s.count) * max(0, min(s.to, end)-max(s.from, begin))
+	}
+	return ns
+}
+
+// mostSlots returns how many workers there were at most at one time.
+func mostSlots(all []slots) (most int32) {
+	for _, at := range all {
+		n := int32(0)
+		for _, s := range all {
+			if s.from <= at.from && at.from < s.to {
+				n += s.count
+			}
+		}
+		most = max(most, n)
+	}
+	return most
 }
 
 // charge adds the part of an attempt's time on its worker that lies within

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"slices"
 
 	"github.com/execbench/execbench/engine/event"
@@ -52,7 +53,7 @@ type folding struct {
 	done     map[id.Stage]*bits  // successful indices over all attempts
 	workers  workerTimes
 	cpu      []point // the process's CPU time
-	cores    int32
+	slots    []slots
 	last     int64
 }
 
@@ -119,7 +120,15 @@ func (f *folding) event(e event.Event) {
 		f.m.Memory.Budget = e.Memory
 		f.at(e.At)
 	case *event.ExecutorAdded:
-		f.cores += e.Cores
+		f.slots = append(f.slots, slots{e.Executor, e.Cores, e.At, math.MaxInt64})
+		f.at(e.At)
+	case *event.ExecutorRemoved:
+		for i := range f.slots {
+			if s := &f.slots[i]; s.executor == e.Executor {
+				s.to = min(s.to, e.At)
+			}
+		}
+		f.workers.lose(e.Executor)
 		f.at(e.At)
 	case *event.JobStart:
 		f.jobStart(e)
@@ -356,12 +365,15 @@ func (f *folding) model() *Model {
 		slices.Sort(s.Jobs)
 		slices.SortFunc(s.Routes, func(x, y Route) int { return cmp.Compare(x.route, y.route) })
 	}
-	workers := cmp.Or(f.cores, a.Cores)
+	workers := cmp.Or(mostSlots(f.slots), a.Cores)
 	m.Session = Account{Name: "session", Begin: a.Start, End: a.End, Workers: workers}
 	f.workers.apply(&m.Session)
 	for i := range m.Phases {
 		p := &m.Phases[i]
 		p.Workers, p.WorkerTime = workers, p.Wall()*int64(workers)
+		if f.slots != nil {
+			p.WorkerTime = slotsWithin(f.slots, p.Begin, p.End)
+		}
 	}
 	m.Session.CPU = between(f.cpu, m.Session.Begin, m.Session.End)
 	for i := range m.Phases {

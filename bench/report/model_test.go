@@ -444,6 +444,25 @@ func TestSchedulingOfPhases(t *testing.T) {
 	}
 }
 
+// A lost executor's workers count while it lived.
+func TestWorkersOfALostExecutor(t *testing.T) {
+	w := func(at int64, x id.Executor, stepping int64) event.Event {
+		return &event.WorkerTime{At: at, Executor: x, Stepping: stepping, Since: 0}
+	}
+	m := load(t, EventSource([]event.Event{&event.ApplicationStart{Cores: 2},
+		&event.ExecutorAdded{At: 0, Executor: "0", Cores: 1}, &event.ExecutorAdded{At: 0, Executor: "1", Cores: 1},
+		w(100, "0", 10), w(100, "1", 20), w(160, "0", 16), &event.ExecutorRemoved{At: 160, Executor: "0", Reason: "pulled"},
+		w(200, "1", 40), &event.ExecutorAdded{At: 250, Executor: "2", Cores: 1}, w(300, "1", 60),
+		&event.WorkerTime{At: 300, Executor: "2", Stepping: 5, Since: 250},
+		&event.Phase{Name: "a", Begin: 0, End: 100}, &event.Phase{Name: "b", Begin: 100, End: 200}, &event.Phase{Name: "c", Begin: 200, End: 300}}), Options{})
+	for i, want := range []struct{ time, scheduling int64 }{{200, 30}, {160, 26}, {150, 25}} {
+		p := &m.Phases[i]
+		if p.WorkerTime != want.time || p.Scheduling == nil || *p.Scheduling != want.scheduling || p.Workers != 2 {
+			t.Errorf("phase %s: %d workers with %d ns, %v of it scheduling; want 2, %v", p.Name, p.Workers, p.WorkerTime, p.Scheduling, want)
+		}
+	}
+}
+
 func TestOtherBound(t *testing.T) {
 	for other, ok := range map[int64]bool{500: true, 1500: true, 1520: false, 40_000: false} {
 		var events []event.Event

@@ -85,7 +85,7 @@ func (a *app) plan(c *cobra.Command, w *workloads.Workload, v workloads.Values, 
 	o := bench.Observer{Warn: a.warn}
 	line.observe(&o)
 	text, err := bench.Explain(c.Context(), bench.Plan{
-		Workload: w, Values: v, Input: f.input, Conf: layers, Cores: f.cores, Memory: units.Bytes(f.memory),
+		Workload: w, Values: v, Input: f.input, Conf: layers, Cores: f.cores, Executors: f.executors, Memory: units.Bytes(f.memory),
 		Temp: f.temp, Cache: f.data,
 	}, o)
 	line.close()

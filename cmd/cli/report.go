@@ -171,7 +171,11 @@ func writeHead(w io.Writer, r *folder.Run) error {
 			parts = append(parts, p.Name+"="+p.Value)
 		}
 	}
-	parts = append(parts, fmt.Sprintf("cores %d", m.Cores), "memory "+m.Memory.String())
+	parts = append(parts, fmt.Sprintf("cores %d", m.Cores))
+	if m.Executors > 1 {
+		parts = append(parts, fmt.Sprintf("executors %d", m.Executors))
+	}
+	parts = append(parts, "memory "+m.Memory.String())
 	if in := &m.Input; in.Files > 0 {
 		what := "input"
 		if in.Generated {

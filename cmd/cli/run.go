@@ -22,6 +22,7 @@ import (
 // engineFlags are the flags of commands that open a session.
 type engineFlags struct {
 	cores      int
+	executors  int
 	memory     sizeFlag
 	conf       []string
 	properties string
@@ -34,6 +35,7 @@ type engineFlags struct {
 
 func (e *engineFlags) add(f *pflag.FlagSet) {
 	f.Var(&countFlag{&e.cores, 1}, "cores", "workers (default: all that cgroup quota and affinity allow)")
+	f.Var(&countFlag{&e.executors, 1}, "executors", "groups that the workers are divided into, each with memory and blocks of its own (default: 1)")
 	f.Var(&e.memory, "memory", "memory budget of the whole process (default: half of what it may use)")
 	f.StringArrayVar(&e.conf, "conf", nil, "configuration `KEY=VALUE`, Spark's names with or without spark.; repeatable")
 	f.StringVar(&e.properties, "properties", "", "spark-defaults.conf `FILE` with more configuration")
@@ -180,7 +182,7 @@ func (a *app) run(c *cobra.Command, w *workloads.Workload, v workloads.Values, f
 	p := bench.Plan{
 		Workload: w, Values: v, Sources: map[string]string{},
 		Input: f.input, Output: f.output, Iterations: f.iterations, Warmup: f.warmup, Verify: !f.noVerify, Profiles: f.profile,
-		Conf: layers, Cores: f.cores, Memory: units.Bytes(f.memory), Pin: f.pin == "on",
+		Conf: layers, Cores: f.cores, Executors: f.executors, Memory: units.Bytes(f.memory), Pin: f.pin == "on",
 		Temp: f.temp, Cache: f.data, Out: f.out, EventLog: f.eventLog, Timeout: time.Duration(f.timeout),
 		Command: append([]string{"execbench"}, a.args...),
 	}

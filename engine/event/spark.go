@@ -66,6 +66,7 @@ type spark struct {
 	opening bool              // application and environment are still to write
 	hosts   map[id.Executor]string
 	first   id.Executor
+	groups  int                             // executors before the first job
 	stages  map[id.StageAttempt]*sparkStage // submitted, not completed
 }
 
@@ -100,6 +101,7 @@ func (s *spark) write(e Event) error {
 	switch e := e.(type) {
 	case *ExecutorAdded:
 		s.hosts[e.Executor] = e.Host
+		s.groups++
 		if s.first == "" {
 			s.first = e.Executor
 		}
@@ -237,6 +239,16 @@ func (s *spark) start(e *ApplicationStart) error {
 	})
 }
 
+// master says in Spark's words how many workers there are: in local mode, or
+// in executors of their own, which share the memory.
+func (s *spark) master() string {
+	if s.groups < 2 {
+		return fmt.Sprintf("local[%d]", s.app.Cores)
+	}
+	n := int64(s.groups)
+	return fmt.Sprintf("local-cluster[%d,%d,%d]", n, int64(s.app.Cores)/n, s.app.Memory>>20/n)
+}
+
 // open writes the environment and the application, which Spark writes once
 // the executors are known.
 func (s *spark) open() error {
@@ -250,7 +262,7 @@ func (s *spark) open() error {
 	}
 	for k, v := range map[string]string{
 		"spark.app.id": s.app.ID, "spark.app.name": s.app.Name, "spark.driver.host": s.app.Host,
-		"spark.executor.id": string(id.Driver), "spark.master": "local[" + strconv.Itoa(int(s.app.Cores)) + "]", "spark.task.cpus": "1",
+		"spark.executor.id": string(id.Driver), "spark.master": s.master(), "spark.task.cpus": "1",
 	} {
 		if _, set := properties[k]; !set {
 			properties[k] = v

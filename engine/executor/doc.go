@@ -3,7 +3,8 @@
 //
 // In Spark an executor is a process; here it is a group of worker slots in
 // this one, with a block store, a map-output cache and a folder of task files
-// of its own. The package owns these nouns: Executor, the pool; worker, a
+// of its own. A session has one or several; Stop ends one as its process's
+// death would, as far as goroutines can be ended: by asking. The package owns these nouns: Executor, the pool; worker, a
 // goroutine locked to its OS thread for life; Context, one running attempt.
 // It knows nothing of stages, retries or jobs: the scheduler decides those,
 // and both sides speak package task.

@@ -11,7 +11,8 @@
 //   - job.go, stage.go, submit.go: jobs, stages cut at shuffle dependencies,
 //     reuse, skipping, missing parents, stage attempts
 //   - completion.go, recovery.go: what the end of an attempt means for its
-//     stage and job; fetch failures, lost executors, rollback
+//     stage and job; fetch failures, executors that come, fall silent and are
+//     lost, rollback
 //   - taskset.go, pending.go, offer.go, pool.go: task sets, locality and delay
 //     scheduling, launching, retries, FIFO and FAIR order
 //   - speculate.go, percentile.go: second attempts of slow tasks
