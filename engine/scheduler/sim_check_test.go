@@ -141,6 +141,12 @@ func (s *sim) end(c *EndJob) {
 func (s *sim) checkLaunches(launched []*run) {
 	together := map[id.StageAttempt]int32{}
 	for _, r := range launched {
+		for _, place := range []exclusion{{executor: r.on.id, stage: ofSession}, {host: s.core.executor(r.on.id).host, stage: ofSession}} {
+			stage := place
+			if stage.stage = r.StageAttempt; s.stream.excluded[place] || s.stream.excluded[stage] {
+				s.t.Fatalf("attempt %d is launched on %s, which is excluded", r.Task, r.on.id)
+			}
+		}
 		if r.on.core*s.w.cpus > r.on.slots {
 			s.t.Fatalf("%d attempts are on the %d slots of %s", r.on.core, r.on.slots, r.on.id)
 		}
@@ -212,11 +218,12 @@ func (s *sim) atRest() {
 			s.t.Fatalf("attempt %d has a TaskStart and no TaskEnd", n)
 		}
 	}
-	if s.w.gentle() {
-		for n, j := range s.jobs {
-			if j.err != nil && !errors.Is(j.err, ErrBarrierPattern) && !errors.Is(j.err, ErrSlots) {
-				s.t.Fatalf("nothing goes wrong, but job %d fails: %v", n, j.err)
-			}
+	gentle := s.w.gentle()
+	for n, j := range s.jobs {
+		switch {
+		case j.err == nil || errors.Is(j.err, ErrBarrierPattern) || errors.Is(j.err, ErrSlots):
+		case gentle, j.after && s.mustSucceed(j):
+			s.t.Fatalf("nothing goes wrong any more, but job %d fails: %v", n, j.err)
 		}
 	}
 	for _, d := range s.shuffles {
@@ -226,6 +233,16 @@ func (s *sim) atRest() {
 		s.t.Fatalf("%d map outputs are left", n)
 	}
 	s.stream.close(s)
+}
+
+// mustSucceed reports whether nothing that went wrong before may fail a job in
+// the healed world: it has attempts enough to find all lost outputs, no
+// executor is excluded, and none of its results is undone.
+func (s *sim) mustSucceed(j *simJob) bool {
+	barrier := false
+	walk(j.spec.Final, func(n *plan.Node) bool { barrier = barrier || n.Barrier; return true }, nil)
+	return s.w.patient && !s.w.excludes && !s.w.mismatch && !barrier &&
+		!slices.ContainsFunc(s.w.nodes, func(n nodeSpec) bool { return n.other })
 }
 
 // stream follows the events: each is well formed in its place, and what was
@@ -240,10 +257,22 @@ type stream struct {
 	commits  map[[2]int32]id.Task // of stage and partition: who committed and succeeded
 	tries    map[id.StageAttempt]map[int32]int32
 	reported map[id.Task]*TaskStatus
+	excluded map[exclusion]bool
 	log      bytes.Buffer
 	file     *event.File
 	written  []string
 }
+
+// exclusion is a place where nothing is launched: an executor, or else a
+// host; of one stage attempt, or with none of the session.
+type exclusion struct {
+	executor id.Executor
+	host     string
+	stage    id.StageAttempt
+}
+
+// ofSession is no stage's attempt.
+var ofSession = id.StageAttempt{Stage: -1}
 
 type stageSeen struct {
 	info event.StageInfo
@@ -258,7 +287,8 @@ func (nopCloser) Close() error { return nil }
 func newStream() *stream {
 	return &stream{jobs: map[id.Job]int{}, stages: map[id.StageAttempt]*stageSeen{}, latest: map[id.Stage]id.StageAttempt{},
 		results: map[id.Job]id.Stage{}, merged: map[id.Stage]map[int32]bool{}, commits: map[[2]int32]id.Task{},
-		tries: map[id.StageAttempt]map[int32]int32{}, reported: map[id.Task]*TaskStatus{}}
+		tries: map[id.StageAttempt]map[int32]int32{}, reported: map[id.Task]*TaskStatus{},
+		excluded: map[exclusion]bool{}}
 }
 
 func (m *stream) emit(s *sim, e event.Event, merged bool) {
@@ -323,6 +353,12 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 			bad("attempt %v, of which there were %d", e.Info.TaskAttempt, tries[e.Info.Index])
 		}
 		tries[e.Info.Index]++
+	case *event.Excluded:
+		moment(e.At)
+		m.excluded[excludes(e.Executor, e.Host, e.ForStage, e.Stage)] = true
+	case *event.Unexcluded:
+		moment(e.At)
+		delete(m.excluded, excludes(e.Executor, e.Host, false, id.StageAttempt{}))
 	case *event.SpeculativeTaskSubmitted:
 		moment(e.At)
 		if at := m.stages[e.Stage]; at == nil || !at.open || m.tries[e.Stage][e.Index] == 0 {
@@ -337,6 +373,16 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		m.ended(s, e, merged, bad)
 	}
 	m.write(s, e)
+}
+
+func excludes(x id.Executor, host string, forStage bool, stage id.StageAttempt) exclusion {
+	if !forStage {
+		stage = ofSession
+	}
+	if x != "" {
+		host = ""
+	}
+	return exclusion{x, host, stage}
 }
 
 // ended compares the end of an attempt with what its executor reported.

@@ -45,6 +45,7 @@ type sim struct {
 	jobs     []*simJob
 	steps    int
 	over     bool // the world is healed
+	again    bool // and ran what afterwards asks for
 
 	rights map[id.Task]bool // attempts that may commit
 
@@ -101,6 +102,7 @@ type simJob struct {
 
 	fates    []fate
 	launches int
+	after    bool
 }
 
 // moments is a heap of what happens when.
@@ -202,14 +204,19 @@ func (s *sim) soon(do func()) {
 // play lets everything happen, heals the world when the storm is over, and
 // looks at what is left.
 func (s *sim) play() {
-	for len(s.queue) > 0 || !s.over {
+	for len(s.queue) > 0 || !s.again {
 		if !s.over && (s.calm() || s.pending == 0) {
 			s.over = true
 			s.heal()
 			continue
 		}
 		if s.over && s.pending == 0 && !slices.ContainsFunc(s.jobs, func(j *simJob) bool { return !j.ended }) {
-			break
+			if s.again {
+				break
+			}
+			s.again = true
+			s.afterwards()
+			continue
 		}
 		m := queues.Pop(&s.queue).(moment)
 		if !m.beside {
@@ -224,10 +231,20 @@ func (s *sim) play() {
 	s.atRest()
 }
 
+// afterwards runs a job on every dataset of the healed world.
+func (s *sim) afterwards() {
+	for i := range s.nodes {
+		s.submitJob(act{kind: submitJob, a: i, b: 8 + 9*len(s.jobs)}) // in a group that is not cancelled
+		s.jobs[len(s.jobs)-1].after = true
+	}
+}
+
 // heal brings back the executors.
 func (s *sim) heal() {
 	for i, x := range s.execs {
-		x.mute = false
+		if x.mute = false; x.alive && s.w.beats {
+			s.sign(x)
+		}
 		s.bring(i)
 	}
 }
@@ -261,20 +278,24 @@ func (s *sim) beat(i int) {
 			return
 		}
 		if !x.mute {
-			e := &Heartbeat{Executor: x.id}
-			for _, n := range s.order {
-				if r := s.runs[n]; r.on == x {
-					e.Progress = append(e.Progress, Progress{Task: n, Records: int64(n % 3), RunTime: int64(1 + s.now - r.LaunchTime)})
-				}
-			}
-			s.ask(func(k Token) Event { e.Token = k; return e }, func(a *Answer) {
-				if known := s.core.executor(x.id).alive; a.OK != known {
-					s.t.Fatalf("executor %s is alive: %v, and is answered %v", x.id, known, a.OK)
-				}
-			})
+			s.sign(x)
 		}
 		s.beat(i)
 	}})
+}
+
+func (s *sim) sign(x *simExecutor) {
+	e := &Heartbeat{Executor: x.id}
+	for _, n := range s.order {
+		if r := s.runs[n]; r.on == x {
+			e.Progress = append(e.Progress, Progress{Task: n, Records: int64(n % 3), RunTime: int64(1 + s.now - r.LaunchTime)})
+		}
+	}
+	s.ask(func(k Token) Event { e.Token = k; return e }, func(a *Answer) {
+		if known := s.core.executor(x.id).alive; a.OK != known {
+			s.t.Fatalf("executor %s is alive: %v, and is answered %v", x.id, known, a.OK)
+		}
+	})
 }
 
 // do takes an event through the core, carries out its commands, and checks
@@ -379,7 +400,7 @@ func (s *sim) act(a act) {
 	case cancelJob:
 		s.do(&JobCancelled{Job: job(), Reason: "sim"})
 	case cancelGroup, cancelFuture:
-		s.do(&GroupCancelled{Group: fmt.Sprint("g", a.a%9), Reason: "sim", Future: a.kind == cancelFuture})
+		s.do(&GroupCancelled{Group: fmt.Sprint("g", a.a%8), Reason: "sim", Future: a.kind == cancelFuture})
 	case cancelTag:
 		s.do(&TagCancelled{Tag: fmt.Sprint("t", a.a%5), Reason: "sim"})
 	case cancelStage:

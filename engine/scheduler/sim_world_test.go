@@ -29,6 +29,7 @@ type world struct {
 
 	fair, waits, mismatch bool // FAIR pools; delay scheduling; RetryOnMismatch
 	speculates, beats     bool // second attempts of slow tasks; executors give signs of life
+	excludes, patient     bool // executors where tasks fail; many attempts of a stage
 	maxFailures, cpus     int
 	maxResult, maxUntaken int
 }
@@ -128,7 +129,7 @@ func chance(r *rand.Rand, oneIn int) bool { return r.IntN(oneIn) == 0 }
 func newWorld(seed uint64, steps int) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &world{seed: seed, steps: steps, maxFailures: 1 + r.IntN(4), cpus: 1, fair: chance(r, 2), waits: chance(r, 2), mismatch: chance(r, 2),
-		speculates: chance(r, 2), beats: chance(r, 3)}
+		speculates: chance(r, 2), beats: chance(r, 3), excludes: chance(r, 4), patient: chance(r, 2)}
 	if chance(r, 6) {
 		w.cpus = 2
 	}
@@ -242,6 +243,14 @@ func (w *world) config() Config {
 			MinTaskRuntime: 50 * time.Millisecond, TaskDurationThreshold: 300 * time.Millisecond,
 			Efficiency: w.seed%2 == 0, ProcessRateMultiplier: 0.75, LongRunTaskFactor: 2}
 	}
+	if w.excludes {
+		cfg.Exclusion = conf.Exclusion{Enabled: true, TaskAndStage: true, Application: w.seed%2 == 0, TaskAttemptsPerExecutor: 1,
+			TaskAttemptsPerHost: 2, StageTasksPerExecutor: 2, StageExecutorsPerHost: 2, ApplicationTasksPerExecutor: 2,
+			ApplicationExecutorsPerHost: 2, Timeout: 2 * time.Second, UnschedulableTimeout: time.Second}
+	}
+	if w.patient {
+		cfg.MaxConsecutiveStageAttempts, cfg.MaxStageAttempts = 20, 1000
+	}
 	if w.beats {
 		cfg.HeartbeatTimeout = 500 * time.Millisecond
 	}
@@ -307,7 +316,7 @@ func (w *world) String() string {
 		on   bool
 		name string
 	}{{w.fair, "FAIR"}, {w.waits, "delay scheduling"}, {w.mismatch, "retry on mismatch"},
-		{w.speculates, "speculation"}, {w.beats, "heartbeats"},
+		{w.excludes, "exclusion"}, {w.patient, "many stage attempts"}, {w.speculates, "speculation"}, {w.beats, "heartbeats"},
 		{w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)}} {
 		if x.on {
 			b.WriteString(", " + x.name)
