@@ -172,6 +172,17 @@ func (s *sim) checkLaunches(launched []*run) {
 	}
 }
 
+// checkWinners looks at the other attempts of tasks that have succeeded.
+func (s *sim) checkWinners(won []id.TaskAttempt) {
+	for _, a := range won {
+		for _, n := range s.order {
+			if r := s.runs[n]; r.StageAttempt == a.StageAttempt && r.Index == a.Index && !r.killed {
+				s.t.Fatalf("attempt %d runs on though attempt %d of its task has succeeded", n, a.Task)
+			}
+		}
+	}
+}
+
 // committed takes that an attempt was allowed to commit.
 func (s *sim) committed(r *run) {
 	for _, n := range s.order {

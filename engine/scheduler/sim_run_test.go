@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/task"
@@ -103,6 +104,7 @@ type simJob struct {
 	fates    []fate
 	launches int
 	after    bool
+	commits  bool // its attempts ask before they commit
 }
 
 // moments is a heap of what happens when.
@@ -307,6 +309,7 @@ func (s *sim) do(e Event) {
 	}
 	s.harness.do(e)
 	var launched []*run
+	var won []id.TaskAttempt
 	for _, c := range s.core.out {
 		switch c := c.(type) {
 		case *Launch:
@@ -314,6 +317,9 @@ func (s *sim) do(e Event) {
 		case *Kill:
 			s.kill(c.Task)
 		case *Emit:
+			if end, ok := c.Event.(*event.TaskEnd); ok && end.Reason == task.Success {
+				won = append(won, end.Info.TaskAttempt)
+			}
 			s.stream.emit(s, c.Event, len(c.Merge) > 0)
 		case *MakeBinary:
 			s.make(c.Request)
@@ -361,6 +367,7 @@ func (s *sim) do(e Event) {
 		s.t.Fatalf("%v", err)
 	}
 	s.checkLaunches(launched)
+	s.checkWinners(won)
 }
 
 func (s *sim) ask(e func(Token) Event, answered func(*Answer)) {
@@ -427,6 +434,11 @@ func (s *sim) act(a act) {
 					s.lose(r.on)
 				}
 				s.do(&SlotLost{Task: n, Left: left})
+				if r.late && left >= s.w.cpus { // it returns after all
+					s.stored[n] = storedResult{on: r.on}
+					s.do(&TaskStatus{Status: task.Status{Task: n, Executor: r.Executor, State: task.Finished, Route: task.RouteIndirect,
+						Block: string(block.TaskResult(n))}, Bytes: 90})
+				}
 				break
 			}
 		}
@@ -473,7 +485,7 @@ func (s *sim) submitJob(a act) {
 	if a.b%3 == 0 {
 		spec.Properties[propInterrupt] = "true"
 	}
-	s.jobs = append(s.jobs, &simJob{spec: spec, got: make([]bool, spec.results()), left: spec.results(), fates: a.fates})
+	s.jobs = append(s.jobs, &simJob{spec: spec, got: make([]bool, spec.results()), left: spec.results(), fates: a.fates, commits: a.b%4 == 1})
 	s.do(&JobSubmitted{Job: id.Job(len(s.jobs) - 1), Spec: &spec})
 }
 
@@ -806,7 +818,7 @@ func (s *sim) finish(r *run) {
 	if !s.lives(r) {
 		return
 	}
-	if r.Kind == task.ResultTask && r.commits {
+	if r.Kind == task.ResultTask && s.jobs[r.Job].commits {
 		s.ask(func(k Token) Event {
 			return &CommitAsked{Token: k, Stage: r.StageAttempt, Partition: r.Partition, Attempt: r.Number}
 		}, func(a *Answer) { r.right = a.OK })

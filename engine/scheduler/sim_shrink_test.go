@@ -52,7 +52,7 @@ func shrink(w *world, failure string) *world {
 		})
 		plain := func(f *fate) []func() {
 			return []func(){func() { *f = fate{} }, func() { *f = fate{ends: f.ends} }, func() { f.takes = 0 }, func() { f.silent = false },
-				func() { f.stubborn = false }, func() { f.twice = false }, func() { f.late = false }, func() { f.commits = false }}
+				func() { f.stubborn = false }, func() { f.twice = false }, func() { f.late = false }}
 		}
 		for i := range w.acts {
 			if len(w.acts[i].fates) == 0 || try(func(w *world) { w.acts[i].fates = nil }) {

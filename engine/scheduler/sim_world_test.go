@@ -95,8 +95,7 @@ type fate struct {
 	silent   bool          // never says that it runs
 	stubborn bool          // takes no notice of being killed
 	twice    bool          // its last message comes twice
-	late     bool          // its last message comes after all, if its executor is lost
-	commits  bool          // asks before it commits
+	late     bool          // its last message comes after all, if its executor or slot is lost
 }
 
 type outcome uint8
@@ -195,7 +194,7 @@ func newWorld(seed uint64, steps int) *world {
 // newFate draws what becomes of an attempt. One in trouble does not just
 // succeed.
 func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
-	f = fate{takes: time.Duration(1+r.IntN(30)) * time.Millisecond, silent: chance(r, 20), commits: chance(r, 3), twice: chance(r, 30)}
+	f = fate{takes: time.Duration(1+r.IntN(30)) * time.Millisecond, silent: chance(r, 20), twice: chance(r, 30)}
 	if chance(r, 20) {
 		f.takes *= 20 // a straggler
 	}
@@ -348,7 +347,7 @@ func (f fate) String() string {
 	for _, x := range []struct {
 		on   bool
 		name string
-	}{{f.silent, "silent"}, {f.stubborn, "stubborn"}, {f.twice, "twice"}, {f.late, "late"}, {f.commits, "commits"}} {
+	}{{f.silent, "silent"}, {f.stubborn, "stubborn"}, {f.twice, "twice"}, {f.late, "late"}} {
 		if x.on {
 			s += ", " + x.name
 		}
