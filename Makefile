@@ -16,7 +16,7 @@ STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SOURCES      = $(shell find . -name '*.go' -not -path './.git/*')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test race lint conformance sim fuzz bench bench-peers bench-peers-setup golden cover clean
+.PHONY: help run test race lint conformance sim soak fuzz bench bench-peers bench-peers-setup golden cover clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ conformance: ## what became of each behaviour of engine/docs/conformance.md
 
 sim: ## random worlds against the scheduler's core (SEEDS=10000 STEPS=1000; SEED=n: that one alone)
 	go test ./engine/scheduler -run '^TestSimulation$$' -count 1 -v -timeout 60m -seed $(SEED) -seeds $(SEEDS) -steps $(STEPS)
+
+soak: ## every file operation fails once, every file is damaged, every event interrupted, under the race detector (SEED=n)
+	CGO_ENABLED=1 go test -race ./engine -run '^TestFaults' -count 1 -v -timeout 120m -soak -seed $(SEED)
 
 fuzz: ## every fuzz target for a while (FUZZTIME=20s)
 	@grep -rHo --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | sed 's/:func / /' | while read -r file target; do \

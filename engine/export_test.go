@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
 )
 
 // What tests of the public behaviour must do behind its back.
@@ -49,4 +50,18 @@ func QueueCapacities(s *Session) map[string]int {
 		m[q.Name()] = q.Capacity()
 	}
 	return m
+}
+
+// OpenOn is Open on another file system.
+func OpenOn(cfg Config, fs fsys.FS) (*Session, error) {
+	s, budget, err := newSession(cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.fs = fs
+	if err := s.start(cfg, budget); err != nil {
+		s.stop(0)
+		return nil, err
+	}
+	return s, nil
 }

@@ -35,6 +35,9 @@ type Fault struct {
 	After bool   // every counted operation after the K-th fails too
 	Short int    // a failing write or read first transfers this many bytes, or all but one if it has fewer
 	Err   error  // cause of the failure; nil means syscall.EIO
+	// Do is done to the named file before the operation, which then does not
+	// fail by itself: a file that was damaged since it was written.
+	Do func(name string)
 }
 
 // Faulty is a file system for tests that fails where a Fault says, the same
@@ -98,8 +101,18 @@ func (f *Faulty) StillOpen() []string {
 	return names
 }
 
-// strike counts one operation and returns the cause when it must fail.
+// strike counts one operation and returns the cause when it must fail. The
+// fault's own act is done without the lock.
 func (f *Faulty) strike(op Op, name string) error {
+	err := f.count(op, name)
+	if err != nil && f.fault.Do != nil {
+		f.fault.Do(name)
+		return nil
+	}
+	return err
+}
+
+func (f *Faulty) count(op Op, name string) error {
 	if f.fault.Ops&op == 0 {
 		return nil
 	}

@@ -128,3 +128,32 @@ func TestWriteFileLeavesNothingBehind(t *testing.T) {
 		t.Errorf("ReadFile = %q, %v", b, err)
 	}
 }
+
+func TestDamageBeforeAnOperation(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "a")
+	var done []string
+	f := fsys.NewFaulty(fsys.OS, fsys.Fault{Ops: fsys.OpRead, K: 2, Do: func(name string) {
+		done = append(done, name)
+		if err := os.Truncate(name, 1); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err := fsys.WriteFile(f, name, []byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	h, err := f.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	var b [3]byte
+	if n, err := h.ReadAt(b[:], 0); n != 3 || err != nil {
+		t.Errorf("first read: %d, %v", n, err)
+	}
+	if n, _ := h.ReadAt(b[:], 0); n != 1 {
+		t.Errorf("second read: %d bytes, want what was left", n)
+	}
+	if len(done) != 1 || done[0] != name || f.Fired() != 1 {
+		t.Errorf("done to %v, fired %d", done, f.Fired())
+	}
+}

@@ -1,0 +1,438 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
+)
+
+// Faults, end to end: one run of everything that touches files and memory
+// (chores), with one thing going wrong in it, at every place where it can.
+// Afterwards there is the right answer or an error that tells of the fault,
+// and nothing is left: no file, no open handle, no goroutine, no reserved
+// byte.
+
+var (
+	soak = flag.Bool("soak", false, "let every fault strike everywhere, instead of here and there")
+	seed = flag.Uint64("seed", 1, "where faults strike without -soak, and what user code does")
+)
+
+// row is large, so that few of them do not fit.
+type row [12]int64
+
+const rowsEach = 1800 // rows of a line
+
+// chores runs jobs that read text, sort beyond memory, combine, cache on
+// disk, checkpoint, return stored results, and write output, all on one
+// worker, so that a run does the same as the run before. It returns what came
+// out of them.
+func chores(ctx context.Context, s *engine.Session, dir string) (answer string, err error) {
+	lines, err := engine.TextFiles(s, []string{filepath.Join(dir, "input.txt")}, 2)
+	if err != nil {
+		return "", err
+	}
+	numbers := engine.MapBatches(lines, func(_ *engine.Task, dst []int64, src []string) ([]int64, error) {
+		for _, l := range src {
+			n, err := strconv.ParseInt(l, 10, 64)
+			if err != nil {
+				return nil, &engine.InputError{Path: "input.txt", Cause: err}
+			}
+			dst = append(dst, n)
+		}
+		return dst, nil
+	})
+	wide := engine.FlatMap(numbers, func(dst []row, n int64) []row {
+		for i := range int64(rowsEach) {
+			dst = append(dst, row{(n*rowsEach + i) * 7919 % 1_000_003})
+		}
+		return dst
+	})
+	sorted, err := engine.Map(engine.SortBy(wide, func(r row) int64 { return r[0] }, engine.Partitions(1)),
+		func(r row) int64 { return r[0] }).Collect(ctx)
+	if err != nil {
+		return "", err
+	}
+	sums := engine.ReduceByKey(engine.Map(wide, func(r row) engine.Pair[int64, int64] {
+		return engine.Pair[int64, int64]{Key: r[0] % 50, Value: r[0]}
+	}), add, engine.Partitions(2)).Persist(block.DiskOnly)
+	defer sums.Unpersist()
+	for range 2 {
+		n, err := sums.Count(ctx)
+		if err != nil {
+			return "", err
+		}
+		answer += fmt.Sprintln(n)
+	}
+	kept := engine.Map(sums, func(p engine.Pair[int64, int64]) int64 { return p.Key*1_000_000_007 + p.Value }).Checkpoint(filepath.Join(dir, "checkpoint"))
+	if _, err := kept.Count(ctx); err != nil {
+		return "", err
+	}
+	totals, err := kept.Collect(ctx)
+	if err != nil {
+		return "", err
+	}
+	slices.Sort(totals)
+	out := filepath.Join(dir, "out")
+	if _, err := engine.TextSink(kept, func(dst []byte, n int64) []byte { return strconv.AppendInt(dst, n, 10) }).Write(ctx, out); err != nil {
+		return "", err
+	}
+	written, err := readOutput(out)
+	if err != nil {
+		return "", err
+	}
+	return answer + fmt.Sprintln(len(sorted), slices.IsSorted(sorted), digest(sorted), totals, written), nil
+}
+
+func digest(list []int64) (sum uint64) {
+	for _, n := range list {
+		sum = sum*1_000_003 + uint64(n)
+	}
+	return sum
+}
+
+// readOutput returns the sorted lines of an output that is complete.
+func readOutput(dir string) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(dir, "_SUCCESS")); err != nil {
+		return nil, err
+	}
+	parts, err := filepath.Glob(filepath.Join(dir, "part-*"))
+	if err != nil {
+		return nil, err
+	}
+	var lines []string
+	for _, p := range parts {
+		text, err := os.ReadFile(p)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, strings.Fields(string(text))...)
+	}
+	slices.Sort(lines)
+	return lines, nil
+}
+
+// trial is one run of chores.
+type trial struct {
+	answer string
+	err    error // of chores, or of opening the session
+	closed error
+	rec    *recorder
+	files  *fsys.Faulty
+	s      *engine.Session
+}
+
+// closeSoon closes the session from a goroutine of its own, which ends before
+// another Close returns.
+func (r *trial) closeSoon() {
+	began := make(chan struct{})
+	go func() {
+		close(began)
+		_ = r.s.Close() // the next Close tells the same
+	}()
+	<-began
+}
+
+// try runs chores on a file system with a fault, and checks that nothing is
+// left that the fault cannot explain. settings come on top of chores' own.
+func try(t *testing.T, f fsys.Fault, hook func(*trial, event.Event), settings ...string) *trial {
+	t.Helper()
+	dir := t.TempDir()
+	var text strings.Builder
+	for i := range 100 {
+		fmt.Fprintln(&text, i)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "input.txt"), []byte(text.String()), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(dir, "temp")
+	if err := os.Mkdir(temp, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	before := runtime.NumGoroutine()
+	r := &trial{rec: &recorder{}, files: fsys.NewFaulty(fsys.OS, f)}
+	if hook != nil {
+		r.rec.hook = func(e event.Event) { hook(r, e) }
+	}
+	r.s, r.err = engine.OpenOn(engine.Config{Cores: 1, Memory: 48 * units.MiB, Temp: temp, Events: []event.Sink{r.rec},
+		Conf: conf(append([]string{"shuffle.storage", "disk", "task.maxDirectResultSize", "1KiB"}, settings...)...)}, r.files)
+	if r.err == nil {
+		r.answer, r.err = chores(t.Context(), r.s, dir)
+		if err := engine.Idle(r.s); err != nil && r.err == nil {
+			t.Errorf("not idle: %v", err)
+		}
+		r.closed = r.s.Close()
+		if r.closed == nil {
+			checkStream(t, r.rec.events())
+		}
+	}
+	if open := r.files.StillOpen(); len(open) > 0 {
+		t.Errorf("still open: %v", open)
+	}
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Errorf("%d goroutines are left of %d", runtime.NumGoroutine(), before)
+			break
+		}
+	}
+	if r.closed != nil && !tells(r.closed, f) {
+		t.Errorf("Close: %v", r.closed)
+	}
+	_ = filepath.WalkDir(temp, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && r.closed == nil && r.files.Fired() == 0 {
+			t.Errorf("left: %s", path)
+		}
+		return nil
+	})
+	return r
+}
+
+// tells reports whether an error tells of a fault. Failures of attempts travel
+// as text.
+func tells(err error, f fsys.Fault) bool {
+	cause := f.Err
+	if cause == nil {
+		cause = syscall.EIO
+	}
+	return errors.Is(err, cause) || strings.Contains(err.Error(), cause.Error())
+}
+
+// strike lets a fault strike at places from 1 to n: at all of them in a soak,
+// else at a few. at says whether the right answer came in spite of it.
+func strike(t *testing.T, n, few int, at func(k int) bool) {
+	t.Helper()
+	all := rand.New(rand.NewPCG(*seed, uint64(n))).Perm(n)
+	if !*soak {
+		all = all[:min(n, few)]
+	}
+	right := 0
+	for i, k := range all {
+		if at(k + 1) {
+			right++
+		}
+		if t.Failed() {
+			t.Fatalf("place %d of %d; repeat with -seed %d", k+1, n, *seed)
+		}
+		if (i+1)%100 == 0 {
+			t.Logf("%d of %d faults", i+1, len(all))
+		}
+	}
+	t.Logf("%d places; %d faults, in spite of which %d right answers came", n, len(all), right)
+}
+
+// sound runs chores without a fault, which counts the places where it can strike.
+func sound(t *testing.T, f fsys.Fault) (answer string, places int) {
+	t.Helper()
+	f.K = 0
+	r := try(t, f, nil)
+	if r.err != nil || r.closed != nil {
+		t.Fatalf("without any fault: %v, %v", r.err, r.closed)
+	}
+	spills := int64(0)
+	stored := 0
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		spills += e.Metrics[task.SpillCount]
+		if e.Route == task.RouteIndirect {
+			stored++
+		}
+	}
+	if spills == 0 || stored == 0 || r.files.Counted() == 0 {
+		t.Fatalf("%d spills, %d stored results, %d places for a fault: the test proves nothing", spills, stored, r.files.Counted())
+	}
+	return r.answer, r.files.Counted()
+}
+
+// TestFaultsOfFiles fails one file operation after the other.
+func TestFaultsOfFiles(t *testing.T) {
+	for _, f := range []fsys.Fault{
+		{Err: syscall.EIO},
+		{Err: syscall.ENOSPC, Ops: fsys.OpMutates, Short: 100},
+		{Err: syscall.ENOSPC, Ops: fsys.OpMutates, After: true},
+		{Err: syscall.EIO, Ops: fsys.OpRead | fsys.OpWrite, Short: 7},
+	} {
+		t.Run(fmt.Sprintf("%v ops=%d short=%d after=%v", f.Err, f.Ops, f.Short, f.After), func(t *testing.T) {
+			want, n := sound(t, f)
+			strike(t, n, 4, func(k int) bool {
+				f.K = k
+				r := try(t, f, nil)
+				switch {
+				case r.err == nil && r.answer != want:
+					t.Errorf("the answer is wrong:\n%s\nwant\n%s", r.answer, want)
+				case r.err != nil && !tells(r.err, f):
+					t.Errorf("the error does not tell of the fault: %v", r.err)
+				}
+				return r.err == nil
+			})
+		})
+	}
+}
+
+// TestFaultsOfFilesDamaged damages a file of the engine's own between its
+// writing and a reading, at one reading after the other.
+func TestFaultsOfFilesDamaged(t *testing.T) {
+	for name, do := range map[string]func(*testing.T, string) error{
+		"deleted":   func(_ *testing.T, path string) error { return os.Remove(path) },
+		"emptied":   func(_ *testing.T, path string) error { return os.Truncate(path, 0) },
+		"truncated": func(_ *testing.T, path string) error { return halve(path) },
+		"flipped":   func(t *testing.T, path string) error { flip(t, path); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := fsys.Fault{Ops: fsys.OpOpen | fsys.OpRead, Glob: "*_*"}
+			want, n := sound(t, f)
+			strike(t, n, 4, func(k int) bool {
+				struck := ""
+				f.K = k
+				f.Do = func(path string) {
+					struck = path
+					if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+						return // gone or empty already
+					}
+					if err := do(t, path); err != nil {
+						t.Error(err)
+					}
+				}
+				r := try(t, f, nil)
+				switch {
+				case r.err == nil && r.answer != want:
+					t.Errorf("%s was damaged: the answer is wrong", struck)
+				case r.err != nil && !errors.As(r.err, new(*engine.JobError)):
+					t.Errorf("%s was damaged: %v", struck, r.err)
+				}
+				return r.err == nil
+			})
+		})
+	}
+}
+
+func halve(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	return os.Truncate(path, info.Size()/2)
+}
+
+// TestFaultsAtEveryEvent ends something at one event of a run after the
+// other: an attempt, the job, every job, a stored result, the session.
+func TestFaultsAtEveryEvent(t *testing.T) {
+	want, _ := sound(t, fsys.Fault{})
+	n := len(try(t, fsys.Fault{}, nil).rec.events()) - 1 // the last tells that all is over
+	for name, end := range map[string]func(r *trial, last id.Task, job id.Job){
+		"kill":          func(r *trial, last id.Task, _ id.Job) { r.s.KillTask(last, "fault") },
+		"cancel":        func(r *trial, _ id.Task, job id.Job) { r.s.CancelJob(job, "fault") },
+		"close":         func(r *trial, _ id.Task, _ id.Job) { r.closeSoon() },
+		"stored result": func(r *trial, last id.Task, _ id.Job) { engine.RemoveBlock(r.s, block.TaskResult(last)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			strike(t, n, 4, func(k int) bool {
+				seen, last, job := 0, id.Task(-1), id.Job(-1)
+				r := try(t, fsys.Fault{}, func(r *trial, e event.Event) {
+					switch e := e.(type) {
+					case *event.JobStart:
+						job = e.Job
+					case *event.TaskStart:
+						last = e.Info.Task
+					}
+					if seen++; seen == k && last >= 0 && r.s != nil {
+						end(r, last, job)
+					}
+				})
+				switch {
+				case r.err == nil && r.answer != want:
+					t.Error("the answer is wrong")
+				case r.err == nil:
+				case name == "close" && (errors.Is(r.err, engine.ErrClosed) || errors.Is(r.err, scheduler.ErrClosed)):
+				case name != "cancel" || !errors.Is(r.err, scheduler.ErrCancelled):
+					t.Error(r.err)
+				}
+				return r.err == nil
+			})
+		})
+	}
+}
+
+// TestFaultsOfUserCode lets functions of three stages fail at chosen attempts:
+// by errors, panics, leaving their goroutine, killing themselves.
+func TestFaultsOfUserCode(t *testing.T) {
+	n := 1000
+	if *soak {
+		n = 3000
+	}
+	strike(t, n, 12, func(k int) bool {
+		r := rand.New(rand.NewPCG(*seed, uint64(k)))
+		s := start(t, engine.Config{Cores: 1 + r.IntN(3), Conf: conf("shuffle.storage", []string{"disk", "memory", "auto"}[r.IntN(3)])})
+		worst := 0
+		faulty := func(d *engine.Dataset[int64]) *engine.Dataset[int64] {
+			times, how := make([]int, d.Partitions()), make([]int, d.Partitions())
+			for p := range times {
+				if r.IntN(4) == 0 {
+					times[p], how[p] = 1+r.IntN(3), r.IntN(4)
+				}
+				if r.IntN(40) == 0 {
+					times[p], how[p] = 4, r.IntN(3)
+				}
+				worst = max(worst, times[p])
+			}
+			late := r.IntN(2) == 0
+			return engine.MapBatches(d, func(t *engine.Task, dst, src []int64) ([]int64, error) {
+				if dst = append(dst, src...); int(t.Number) >= times[t.Partition] || late && len(src) == 0 {
+					return dst, nil
+				}
+				switch how[t.Partition] {
+				case 0:
+					return nil, fmt.Errorf("fault %d", t.Number)
+				case 1:
+					panic("fault")
+				case 2:
+					runtime.Goexit()
+				}
+				s.KillTask(t.Task, "fault")
+				return nil, context.Cause(t.Context())
+			})
+		}
+		const rows, keys = 3000, 70
+		in := faulty(engine.Range(s.Session, rows, 4))
+		sums := engine.ReduceByKey(engine.Map(in, func(v int64) engine.Pair[int64, int64] {
+			return engine.Pair[int64, int64]{Key: v % keys, Value: v}
+		}), add, engine.Partitions(3))
+		made := faulty(engine.Map(sums, func(p engine.Pair[int64, int64]) int64 { return p.Key*1_000_000 + p.Value }))
+		got, err := faulty(engine.SortBy(made, func(v int64) int64 { return v }, engine.Partitions(2))).Collect(t.Context())
+		defer s.finish()
+		if err != nil {
+			var te *engine.TaskError
+			if worst < 4 || !errors.As(err, &te) || te.Failures != 4 {
+				t.Errorf("%d failures at most: %v", worst, err)
+			}
+			return false
+		}
+		want := make([]int64, 0, keys)
+		for k, v := range wantSums(rows, keys) {
+			want = append(want, k*1_000_000+v)
+		}
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Error("the answer is wrong")
+		}
+		return true
+	})
+}
