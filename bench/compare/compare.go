@@ -26,6 +26,9 @@ type Result struct {
 
 	Old string `json:"old"`
 	New string `json:"new"`
+	// OfRuns says that a side has several runs of a workload. Then a value of
+	// a row is that of a run: of its median iteration.
+	OfRuns bool `json:"of_runs,omitempty"`
 
 	MinEffect  float64 `json:"min_effect"`
 	Alpha      float64 `json:"alpha"`
@@ -83,7 +86,8 @@ func (d *Differ) Error() string {
 func (d *Differ) Unwrap() error { return ErrDiffer }
 
 // Side is what is compared: one run folder, or the run folders inside one
-// folder, one for each workload.
+// folder: of several workloads, of one several times, or both. Runs of one
+// workload are in the order in which they began.
 type Side struct {
 	Dir  string
 	Runs []*folder.Run
@@ -109,13 +113,29 @@ func Open(dir string) (*Side, error) {
 		if err != nil {
 			return nil, err
 		}
-		if i := slices.IndexFunc(s.Runs, func(o *folder.Run) bool { return o.Manifest.Workload == r.Manifest.Workload }); i >= 0 {
-			return nil, fmt.Errorf("cannot compare %s: it holds several runs of %s (%s, %s); name one of them",
-				dir, r.Manifest.Workload, s.Runs[i].Dir, r.Dir)
-		}
 		s.Runs = append(s.Runs, r)
 	}
+	slices.SortStableFunc(s.Runs, func(a, b *folder.Run) int { return a.Manifest.Started.Compare(b.Manifest.Started) })
 	return s, nil
+}
+
+// of returns the runs of a workload.
+func (s *Side) of(workload string) (runs []*folder.Run) {
+	for _, r := range s.Runs {
+		if r.Manifest.Workload == workload {
+			runs = append(runs, r)
+		}
+	}
+	return runs
+}
+
+// workloads names the workloads in order of name.
+func (s *Side) workloads() (names []string) {
+	for _, r := range s.Runs {
+		names = append(names, r.Manifest.Workload)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Compare compares two sides. Sides that differ in more than the program
@@ -131,18 +151,22 @@ func Compare(old, new *Side, o Options) (*Result, error) {
 		return nil, err
 	}
 	for _, p := range pairs {
+		r.OfRuns = r.OfRuns || len(p[0])+len(p[1]) > 2
+	}
+	for _, p := range pairs {
 		if err := r.add(p[0], p[1]); err != nil {
 			return nil, err
 		}
 	}
-	o.noisy = slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, noiseNote) })
+	// What falls on whole processes is in the spread of several of them.
+	o.noisy = !r.OfRuns && slices.ContainsFunc(r.Notes, func(n string) bool { return strings.HasPrefix(n, noiseNote) })
 	judge(r.Runs, o)
 	judge(r.Parts, o)
 	times := r.Times()
 	r.Verdict = overall(times)
 	r.Sentence = sentence(times, r.Verdict, o)
 	if o.noisy && (r.Verdict == Better || r.Verdict == Worse) {
-		r.Sentence += "; the machine was not quiet, which alone can make such a difference between two processes: run both again, in turns"
+		r.Sentence += "; the machine was not quiet, which alone can make such a difference between two processes: make several runs a side, in turns"
 	}
 	if len(r.Differences) > 0 {
 		return r, &Differ{r.Differences}
@@ -155,24 +179,21 @@ func (r *Result) Times() []*Row {
 	return slices.DeleteFunc(slices.Clone(r.Runs), func(x *Row) bool { return x.Part != TimePart })
 }
 
-// pair matches the runs of the sides: two single runs always, else by
-// workload.
-func (r *Result) pair(old, new *Side) ([][2]*folder.Run, error) {
+// pair matches the runs of the sides by workload; two single runs always.
+func (r *Result) pair(old, new *Side) (pairs [][2][]*folder.Run, err error) {
 	if len(old.Runs) == 1 && len(new.Runs) == 1 {
-		return [][2]*folder.Run{{old.Runs[0], new.Runs[0]}}, nil
+		return [][2][]*folder.Run{{old.Runs, new.Runs}}, nil
 	}
-	var pairs [][2]*folder.Run
-	for _, a := range old.Runs {
-		i := slices.IndexFunc(new.Runs, func(b *folder.Run) bool { return b.Manifest.Workload == a.Manifest.Workload })
-		if i < 0 {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s has no run of %s", new.Dir, a.Manifest.Workload))
-			continue
+	for _, name := range old.workloads() {
+		if b := new.of(name); len(b) > 0 {
+			pairs = append(pairs, [2][]*folder.Run{old.of(name), b})
+		} else {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s has no run of %s", new.Dir, name))
 		}
-		pairs = append(pairs, [2]*folder.Run{a, new.Runs[i]})
 	}
-	for _, b := range new.Runs {
-		if !slices.ContainsFunc(old.Runs, func(a *folder.Run) bool { return a.Manifest.Workload == b.Manifest.Workload }) {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s has no run of %s", old.Dir, b.Manifest.Workload))
+	for _, name := range new.workloads() {
+		if len(old.of(name)) == 0 {
+			r.Notes = append(r.Notes, fmt.Sprintf("%s has no run of %s", old.Dir, name))
 		}
 	}
 	if len(pairs) == 0 {
@@ -181,38 +202,68 @@ func (r *Result) pair(old, new *Side) ([][2]*folder.Run, error) {
 	return pairs, nil
 }
 
-// add takes a pair of runs into the tables.
-func (r *Result) add(old, new *folder.Run) error {
-	series := [2]partSeries{}
-	for i, run := range []*folder.Run{old, new} {
-		m := &run.Manifest
-		if m.Status == folder.Wrong || m.Status == folder.Failed {
-			return fmt.Errorf("cannot compare %s: that run ended as %q", run.Dir, m.Status)
+// measured are the values of one side of a workload: of each iteration of its
+// run, or, if Result.OfRuns, of the median iteration of each of its runs.
+type measured struct {
+	times, cpu []float64
+	parts      partSeries
+}
+
+// measure reads the values of one side.
+func (r *Result) measure(side string, runs []*folder.Run) (m measured, err error) {
+	for _, run := range runs {
+		if s := run.Manifest.Status; s == folder.Wrong || s == folder.Failed {
+			return m, fmt.Errorf("cannot compare %s: that run ended as %q", run.Dir, s)
 		}
-		if len(folder.Seconds(run.Samples)) == 0 {
-			return fmt.Errorf("cannot compare %s: it has no timed iteration", run.Dir)
+		times, cpu := folder.Seconds(run.Samples), processorTimes(run.Samples)
+		if len(times) == 0 {
+			return m, fmt.Errorf("cannot compare %s: it has no timed iteration", run.Dir)
 		}
-		if _, err := os.Stat(run.EventsPath()); err != nil {
-			series[i] = partSeries{} // Problems says so
-			continue
+		parts := partSeries{}
+		if _, err := os.Stat(run.EventsPath()); err == nil { // else Problems says so
+			model, err := report.Load(report.FileSource(run.EventsPath()), report.Options{})
+			if err != nil {
+				return m, fmt.Errorf("cannot compare %s: %w", run.Dir, err)
+			}
+			for _, p := range model.Problems {
+				r.Notes = append(r.Notes, fmt.Sprintf("%s run: %s", side, p))
+			}
+			parts = partsOf(model, run.Samples)
 		}
-		model, err := report.Load(report.FileSource(run.EventsPath()), report.Options{})
-		if err != nil {
-			return fmt.Errorf("cannot compare %s: %w", run.Dir, err)
+		if !r.OfRuns {
+			return measured{times, cpu, parts}, nil
 		}
-		for _, p := range model.Problems {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s run: %s", [...]string{"old", "new"}[i], p))
-		}
-		series[i] = partsOf(model, run.Samples)
+		m.parts.addMedians(parts, len(m.times))
+		m.times, m.cpu = append(m.times, median(times)), append(m.cpu, median(cpu))
 	}
-	name := old.Manifest.Workload
-	r.Differences = append(r.Differences, Differences(&old.Manifest, &new.Manifest)...)
+	m.parts.pad(len(m.times))
+	return m, nil
+}
+
+// add takes the runs of a workload into the tables.
+func (r *Result) add(old, new []*folder.Run) error {
+	a, err := r.measure("old", old)
+	if err != nil {
+		return err
+	}
+	b, err := r.measure("new", new)
+	if err != nil {
+		return err
+	}
+	first := &old[0].Manifest
+	for _, run := range slices.Concat(old[1:], new) {
+		for _, d := range Differences(first, &run.Manifest) {
+			if !slices.Contains(r.Differences, d) {
+				r.Differences = append(r.Differences, d)
+			}
+		}
+	}
 	r.Notes = append(r.Notes, notes(old, new)...)
 	r.Runs = append(r.Runs,
-		&Row{Workload: name, Part: TimePart, Old: folder.Seconds(old.Samples), New: folder.Seconds(new.Samples)},
-		&Row{Workload: name, Part: CPUPart, Old: processorTimes(old.Samples), New: processorTimes(new.Samples)})
-	r.Parts = append(r.Parts, partRows(name, series[0], series[1])...)
-	r.Figures = append(r.Figures, figures(old, new)...)
+		&Row{Workload: first.Workload, Part: TimePart, Old: a.times, New: b.times},
+		&Row{Workload: first.Workload, Part: CPUPart, Old: a.cpu, New: b.cpu})
+	r.Parts = append(r.Parts, partRows(first.Workload, a.parts, b.parts)...)
+	r.Figures = append(r.Figures, figures(old[len(old)-1], new[len(new)-1])...)
 	return nil
 }
 

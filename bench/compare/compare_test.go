@@ -7,8 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/engine/event"
@@ -232,9 +234,70 @@ func TestWholeSuites(t *testing.T) {
 	if !strings.Contains(r.Sentence, "words is slower") || !slices.ContainsFunc(r.Notes, func(n string) bool { return strings.Contains(n, "no run of gone") }) {
 		t.Errorf("%q, notes %q", r.Sentence, r.Notes)
 	}
-	runFolder(t, filepath.Join(dir, "b", "again"), 5, 8, 1, words)
-	if _, err := Open(filepath.Join(dir, "b")); err == nil || !strings.Contains(err.Error(), "several runs of words") {
-		t.Errorf("two runs of a workload: %v", err)
+}
+
+// A side of several runs of a workload has one value for each: one process
+// that fared badly decides nothing, and noise holds no verdict back.
+func TestRunsInTurns(t *testing.T) {
+	dir := t.TempDir()
+	const runs = 9
+	for i := range runs {
+		for k, factor := range map[string]float64{"old": 1, "equal": 1, "slower": 1.4} {
+			if i == 4 {
+				factor *= 3
+			}
+			runFolder(t, filepath.Join(dir, k, strconv.Itoa(runs-i)), uint64(i)<<8|uint64(k[0]), 5, factor, func(m *folder.Manifest) {
+				m.Started = time.Unix(int64(i), 0)
+				m.End = &folder.End{Warnings: []string{"steal"}}
+			})
+		}
+	}
+	old := open(t, filepath.Join(dir, "old"))
+	r, err := Compare(old, open(t, filepath.Join(dir, "equal")), Options{})
+	if err != nil || r.Verdict != Same || !r.OfRuns {
+		t.Errorf("equal: %v, %v", r, err)
+	}
+	if r, err = Compare(old, open(t, filepath.Join(dir, "slower")), Options{}); err != nil || r.Verdict != Worse {
+		t.Fatalf("slower: %v, %v", r, err)
+	}
+	row := r.Times()[0]
+	if len(row.Old) != runs || len(row.New) != runs {
+		t.Errorf("%d and %d values of %d runs", len(row.Old), len(row.New), runs)
+	}
+	if slowest := slices.Index(row.Old, slices.Max(row.Old)); slowest != 4 {
+		t.Errorf("run 4 is at place %d: they are not in the order in which they began", slowest)
+	}
+	if v := find(t, r.Parts, "2 count", "compute"); v.Verdict != Worse || len(v.Old) != runs {
+		t.Errorf("the second stage: %+v", v)
+	}
+	if v := find(t, r.Parts, "1 map", "compute").Verdict; v != Same {
+		t.Errorf("the first stage is %s", v)
+	}
+	if n := strings.Count(strings.Join(r.Notes, "\n"), "steal"); n != 2 || strings.Contains(r.Sentence, "quiet") {
+		t.Errorf("noise is told %d times: %q, %q", n, r.Notes, r.Sentence)
+	}
+	var out bytes.Buffer
+	if err := r.Write(&out); err != nil || !strings.Contains(out.String(), "Runs, by their median iteration") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	// One that differs is found among the others.
+	runFolder(t, filepath.Join(dir, "equal", "more"), 1, 5, 1, func(m *folder.Manifest) { m.Memory = units.GiB })
+	var differ *Differ
+	if _, err := Compare(old, open(t, filepath.Join(dir, "equal")), Options{}); !errors.As(err, &differ) || len(differ.Differences) != 1 {
+		t.Errorf("a run with more memory: %v", err)
+	}
+}
+
+// A stage that only some of the runs have takes no time in the others.
+func TestPartsOfRuns(t *testing.T) {
+	var s partSeries
+	a, b := partKey{"1", "compute"}, partKey{"2", "spill"}
+	s.addMedians(partSeries{[]partKey{a}, map[partKey][]float64{a: {1, 2, 9}}}, 0)
+	s.addMedians(partSeries{[]partKey{b}, map[partKey][]float64{b: {4}}}, 1)
+	s.addMedians(partSeries{}, 2)
+	s.pad(3)
+	if !slices.Equal(s.values[a], []float64{2, 0, 0}) || !slices.Equal(s.values[b], []float64{0, 4, 0}) {
+		t.Errorf("%v", s.values)
 	}
 }
 

@@ -24,5 +24,8 @@
 //
 // The runs' times are one table and decide; the parts of the stages are
 // another, and say where. Iterations of one process share its fortune: what
-// differs between processes (memory layout, neighbours) is not in them.
+// differs between processes (memory layout, neighbours) is not in them. A side
+// of several runs of a workload has it: there the values are those of runs,
+// each by its median iteration, and runs of the two sides that are made in
+// turns share what the machine does meanwhile.
 package compare

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,37 +130,48 @@ func compareSettings(add func(what, a, b string), kind string, old, new []folder
 // noiseNote begins a note about what else the machine did.
 const noiseNote = "noise of the "
 
-// notes say what is worth knowing of two runs beside their times.
-func notes(old, new *folder.Run) []string {
+// notes say what is worth knowing of a workload's runs beside their times.
+func notes(old, new []*folder.Run) []string {
 	var out []string
-	for _, side := range []struct {
-		name string
-		run  *folder.Run
-	}{{"old", old}, {"new", new}} {
-		m := &side.run.Manifest
-		if m.Status != folder.Done && m.Status != folder.Unverified {
-			out = append(out, fmt.Sprintf("the %s run ended as %q: only what it had done is compared", side.name, m.Status))
-		}
-		if m.End != nil {
-			for _, w := range m.End.Warnings {
-				out = append(out, fmt.Sprintf(noiseNote+"%s run: %s", side.name, w))
+	for name, runs := range sides(old, new) {
+		var noise []string
+		for _, run := range runs {
+			m := &run.Manifest
+			if m.Status != folder.Done && m.Status != folder.Unverified {
+				out = append(out, fmt.Sprintf("the %s run ended as %q: only what it had done is compared", name, m.Status))
+			}
+			if m.End != nil {
+				noise = append(noise, m.End.Warnings...)
+			}
+			for _, p := range run.Problems {
+				out = append(out, fmt.Sprintf("%s run: %s", name, p))
 			}
 		}
-		for _, p := range side.run.Problems {
-			out = append(out, fmt.Sprintf("%s run: %s", side.name, p))
+		if len(runs) > 1 && len(noise) > 1 { // one is like the other
+			noise = []string{fmt.Sprintf("%s (and %d more like it, in %d runs)", noise[0], len(noise)-1, len(runs))}
+		}
+		for _, w := range noise {
+			out = append(out, fmt.Sprintf(noiseNote+"%s run: %s", name, w))
 		}
 	}
-	a, b := &old.Manifest, &new.Manifest
+	a, b := &old[0].Manifest, &new[0].Manifest
 	if a.Versions.Go != b.Versions.Go {
 		out = append(out, fmt.Sprintf("built with %s and with %s", a.Versions.Go, b.Versions.Go))
 	}
 	if a.Input.Files > 0 && a.Input.Checksum == "" {
 		out = append(out, "the data have no checksum: nothing says that both runs read the same")
 	}
-	if x, y := answer(old), answer(new); x != y && x != "" && y != "" {
+	if x, y := answer(old[0]), answer(new[0]); x != y && x != "" && y != "" {
 		out = append(out, fmt.Sprintf("the answers differ: checksum %s and %s", x, y))
 	}
 	return out
+}
+
+// sides yields both sides by name.
+func sides(old, new []*folder.Run) iter.Seq2[string, []*folder.Run] {
+	return func(yield func(string, []*folder.Run) bool) {
+		_ = yield("old", old) && yield("new", new)
+	}
 }
 
 // answer is the checksum of the last verified answer.

@@ -156,7 +156,7 @@ func (r *Row) decide(tests int, o Options) {
 		r.Why = fmt.Sprintf("too much spread for the minimum effect: about %d samples a side would tell", r.Needed)
 		switch {
 		case r.Adjusted <= o.Alpha && math.Abs(change) >= o.MinEffect:
-			r.Why = "there is a difference, which the machine can have made, as it was not quiet: run both again, in turns"
+			r.Why = "there is a difference, which the machine can have made, as it was not quiet: make several runs a side, in turns"
 		case r.Adjusted <= o.Alpha:
 			r.Why = "there is a difference, and it may be below or above the minimum effect: " + fmt.Sprintf("about %d samples a side would tell", r.Needed)
 		}

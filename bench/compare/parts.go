@@ -72,13 +72,30 @@ func partsOf(m *report.Model, samples []folder.Sample) partSeries {
 		putStages(m, p, put)
 		iteration++
 	}
-	for k, v := range out.values {
-		for len(v) < iteration {
-			v = append(v, 0)
-		}
-		out.values[k] = v
-	}
+	out.pad(iteration)
 	return out
+}
+
+// pad gives every part n values: it took no time where it is missing.
+func (s *partSeries) pad(n int) {
+	for k, v := range s.values {
+		s.values[k] = append(v, make([]float64, n-len(v))...)
+	}
+}
+
+// addMedians appends the medians of the parts of a run, which is number n.
+func (s *partSeries) addMedians(run partSeries, n int) {
+	if s.values == nil {
+		s.values = map[partKey][]float64{}
+	}
+	s.order = union(s.order, run.order)
+	for _, k := range run.order {
+		s.values[k] = slices.Grow(s.values[k], 1) // known from here on
+	}
+	s.pad(n)
+	for _, k := range run.order {
+		s.values[k] = append(s.values[k], median(run.values[k]))
+	}
 }
 
 // putStages tells the parts of the stages of one iteration. The first stage

@@ -28,11 +28,15 @@ func (r *Result) Write(w io.Writer) error {
 			return err
 		}
 	}
-	if err := draw(w, "Iterations", 1, []string{"workload", "iteration", "old", "new", "Δ"}, samples(r.Times())); err != nil {
+	title, unit, whole := "Iterations", "iteration", "Whole iterations, medians"
+	if r.OfRuns {
+		title, unit, whole = "Runs, by their median iteration", "run", "Whole iterations, medians of runs"
+	}
+	if err := draw(w, title, 1, []string{"workload", unit, "old", "new", "Δ"}, samples(r.Times())); err != nil {
 		return err
 	}
 	header := []string{"workload", "stage", "part", "old", "new", "Δ", percent(Ratio(r.Confidence)) + " interval", "p (Holm)", "verdict", "detectable"}
-	if err := draw(w, "Whole iterations, medians", 3, header, cells(r.Runs)); err != nil {
+	if err := draw(w, whole, 3, header, cells(r.Runs)); err != nil {
 		return err
 	}
 	if err := draw(w, "Parts of stages, medians of the attempts' summed time", 3, header, cells(r.Parts)); err != nil {
@@ -50,7 +54,7 @@ func (r *Result) Write(w io.Writer) error {
 		lines = append(lines, "Note: "+n+".")
 	}
 	if n := r.partsNeed(); n > 0 {
-		lines = append(lines, fmt.Sprintf("Parts: with fewer than %d iterations a side, none of %d parts can be told from chance.", n, len(r.Parts)))
+		lines = append(lines, fmt.Sprintf("Parts: with fewer than %d %ss a side, none of %d parts can be told from chance.", n, unit, len(r.Parts)))
 	}
 	lines = append(lines,
 		fmt.Sprintf("Minimum effect %s; chance of any false alarm in a table ≤ %s; detectable: the smallest change that this spread would show %s of the time.",
@@ -60,7 +64,7 @@ func (r *Result) Write(w io.Writer) error {
 	return err
 }
 
-// partsNeed returns the number of iterations that the parts lack to be told
+// partsNeed returns the number of samples that the parts lack to be told
 // apart at all; 0: they have it.
 func (r *Result) partsNeed() int {
 	for _, x := range r.Parts {

@@ -55,7 +55,10 @@ const compareExamples = `  execbench run terasort --iterations 10 --out before
   execbench compare before after --out diff         # diff/verdict.json and diff/compare.txt, for CI
   execbench run terasort --iterations 10 --memory 256MiB --out small
   execbench compare before small --allow-env-diff   # what memory is worth: refused without the flag
-  execbench compare SUITE OTHER                     # two folders of run --all, workload by workload`
+  execbench compare SUITE OTHER                     # two folders of run --all, workload by workload
+  # several runs a side, made in turns, meet the same noise: a dozen tell 5 %
+  for i in $(seq 12); do for b in old new; do ./$b run terasort --quiet --out $b.runs/$i; done; done
+  execbench compare old.runs new.runs               # each run counts once`
 
 const compareNotes = `Verdicts: better or worse (a change beyond chance, and of the minimum effect or
 more), same (the interval of the change lies below the minimum effect), unsure (the
@@ -72,8 +75,9 @@ func (a *app) compareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "compare OLD NEW [flags]", Short: "Say whether a run is faster or slower than another",
 		Long: `Compares two run folders, iteration by iteration and part by part: medians, change,
-interval, verdict. OLD and NEW may also be folders that hold a run of each of several
-workloads. Whole iterations decide; the parts of the stages say where. Chance is kept
+interval, verdict. OLD and NEW may also be folders of run folders: of several
+workloads, or of one workload several times; then each run counts once, by its median
+iteration. Whole iterations decide; the parts of the stages say where. Chance is kept
 out by the Mann-Whitney test with Holm's correction over each table.`,
 		Example: compareExamples, Annotations: map[string]string{notes: compareNotes},
 		Args: wants(2, "two run folders"),

@@ -215,7 +215,7 @@ func shorter(line string) string {
 
 // What an example takes for granted.
 var (
-	runFolder   = regexp.MustCompile(`execbench (?:report|compare|explain|export spark|profile \w+) ([\w/-]+)(?:\s|$)(?:([\w/-]+)(?:\s|$))?`)
+	runFolder   = regexp.MustCompile(`execbench (?:report|compare|explain|export spark|profile \w+) ([\w/.-]+)(?:\s|$)(?:([\w/.-]+)(?:\s|$))?`)
 	profileFile = regexp.MustCompile(`[\w-]+\.pb\.gz`)
 	inputPaths  = regexp.MustCompile(`execbench \w+ (\w+).* --input[ =](\S+)`)
 	outputs     = regexp.MustCompile(`execbench verify (\w+) (\w+)(?:.* --input[ =](\S+))?`)

@@ -16,7 +16,13 @@ var squares = &workloads.Workload{
 	Params:  []workloads.Param{{Name: "n", Kind: workloads.Int, Default: "1000000", Min: "1", Max: "1000000", Doc: "how many numbers"}},
 	Build: func(s *engine.Session, v workloads.Values, _ workloads.Input) (any, error) {
 		numbers := engine.Range(s, v.Int("n"), 8)
-		return engine.Map(numbers, func(i int64) int64 { return i * i }), nil
+		return engine.Map(numbers, func(i int64) int64 {
+			sum := int64(0)
+			for range repeats {
+				sum += i * i
+			}
+			return sum / repeats
+		}), nil
 	},
 	Run: func(ctx context.Context, _ *engine.Session, built any, v workloads.Values, _ string) (*workloads.Answer, error) {
 		sum, err := built.(*engine.Dataset[int64]).Fold(ctx, 0, func(a, b int64) int64 { return a + b })
@@ -28,5 +34,7 @@ var squares = &workloads.Workload{
 		return verdict, nil
 	},
 }
+
+const repeats = 200 // something to do
 
 func main() { os.Exit(cli.Main(squares)) }
