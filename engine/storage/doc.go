@@ -24,6 +24,13 @@
 // copies that is dropped whole when anybody needs its memory. A block that
 // may be in memory returns there when it is read and there is free room.
 //
+// What the cache saves is decoding. An iteration of k-means over a compressed
+// DISK_ONLY set takes 100 ms with lz4 and no cache, 63 with one that the set
+// fits, 86 with one half as large; with zstd 244, 54 and 156 (two cores, medians
+// of 8 and of 4 interleaved rounds of BenchmarkReadBack in workloads/kmeans). A
+// frame for which there is no room is not copied, so half a cache gives nearly
+// half of the gain.
+//
 // # Locks
 //
 // Many readers or one writer, by attempt; the first writer of a block wins,
