@@ -173,16 +173,18 @@ func (w *Writer[T]) commit(name outputID) (sizes []int64, err error) {
 	return sizes, err
 }
 
-// keep makes the writer's pages the output. Where they are mostly air, as
-// they are when there is little for each of many reducers, the frames move
-// together first.
+// keep makes the writer's pages the output. Where much of them is air, as it
+// is when there is little for each of many reducers, the frames move together
+// first: that costs about 6 ns for a row of 16 bytes, as much as all else that
+// is done to it here, so it takes more air than what the last chunk of each
+// reducer has when it is the third of its full size.
 func (w *Writer[T]) keep(o *output) error {
 	stored := 0
 	for _, f := range w.frames {
 		stored += int(f.stored)
 	}
 	dir := directorySize(w.to.Reducers, len(w.frames))
-	if w.arena.held > int64(stored+dir)*5/4 {
+	if w.arena.held > int64(stored+dir)*3/2 {
 		if err := w.compact(stored + dir); err != nil {
 			return err
 		}
