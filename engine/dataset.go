@@ -48,6 +48,7 @@ type operator struct {
 	learn      func(l *learning) error
 	learning   chan struct{} // has room for one job, the one that learns; nil where learn is
 	checkpoint checkpointing
+	bytes      int64 // that a source reads, compressed ones as they are; 0: unknown, or no source
 }
 
 // resulter is the typed side of an operator: what actions need of it.
@@ -75,6 +76,7 @@ type nodeSpec struct {
 	determinism plan.Determinism
 	barrier     bool
 	preferred   func(part int) []task.Location
+	bytes       int64 // of a source, as far as they are known
 }
 
 func newDataset[T any](s *Session, spec nodeSpec, run compute[T]) *Dataset[T] {
@@ -83,7 +85,7 @@ func newDataset[T any](s *Session, spec nodeSpec, run compute[T]) *Dataset[T] {
 		Determinism: spec.determinism, Preferred: spec.preferred,
 	}
 	node.SetDeps(spec.deps...)
-	d := &Dataset[T]{op: &operator{node: node}, run: run}
+	d := &Dataset[T]{op: &operator{node: node, bytes: spec.bytes}, run: run}
 	d.op.self = d
 	s.graph.add(s, d.op)
 	return d

@@ -22,7 +22,8 @@
 // # The life of a job
 //
 //  1. An action walks its lineage for what must be learned first: a sort's
-//     range bounds come from a sampling job of their own (job.go, sort.go).
+//     range bounds come from a sampling job of their own (job.go, sort.go), how
+//     to join from the map stage of the smaller side (join_choice.go).
 //  2. The job goes to the driver, which cuts the lineage into stages at
 //     shuffle dependencies and submits those whose parents are there
 //     (package scheduler: a pure core, one decider at a time).
@@ -68,7 +69,7 @@
 //
 // # What it does not do
 //
-// It does not optimise queries, plan joins, or know column names; it does
+// It does not optimise queries, reorder joins, or know column names; it does
 // not touch GOMAXPROCS, the memory limit or signals of its host process; it
 // does not run on several machines.
 package engine

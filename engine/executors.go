@@ -39,6 +39,7 @@ type group struct {
 	disk     *storage.Disk
 	store    *storage.Store
 	shuffles *shuffle.Manager
+	tables   heldTables         // of joins
 	executor *executor.Executor // nil until it is started
 
 	lost atomic.Bool // the driver has given it up
@@ -192,6 +193,7 @@ func (s *Session) makeGroup() (_ *group, err error) {
 	if g.shuffles, err = s.newShuffleManager(g); err != nil {
 		return nil, err
 	}
+	g.tables.start(g.memory)
 	s.groups.made++
 	return g, nil
 }
@@ -296,6 +298,15 @@ func (r storedResults) Remove(b block.ID) bool {
 // has none any more.
 func gone(err error) bool {
 	return errors.Is(err, storage.ErrBlockNotFound) || errors.Is(err, storage.ErrClosed)
+}
+
+// nodeBytes returns the bytes of a dataset's cached partitions, each as often
+// as it is there.
+func (s *core) nodeBytes(n id.Node) (bytes int64) {
+	for g := range s.groups.live() {
+		bytes += g.store.NodeBytes(n)
+	}
+	return bytes
 }
 
 // hasBlock reports whether any executor has a cached partition.
@@ -507,6 +518,7 @@ var errRuns = errors.New("an attempt still runs")
 // says who still uses what, and it may be called again.
 func (s *Session) release(g *group) error {
 	var errs []error
+	g.tables.close()
 	if g.shuffles != nil {
 		errs = append(errs, g.shuffles.Close())
 	}

@@ -40,6 +40,13 @@ func Bury(s *Session) { s.bury() }
 // does that the driver has not been told of.
 func Hide(s *Session, n id.Executor) { s.groups.find(n).lost.Store(true) }
 
+// DropJoinTables drops the tables that no attempt uses.
+func DropJoinTables(s *Session) {
+	for _, g := range s.groups.all() {
+		g.tables.close()
+	}
+}
+
 // Idle tells what the scheduler still holds of former jobs.
 func Idle(s *Session) error { return s.driver.Idle() }
 

@@ -90,11 +90,16 @@ func newGroupSide[K, V any](d *Dataset[Pair[K, V]], name string, reducers int) *
 
 // read puts what the map outputs hold for reducer part into a grouper.
 func (g *groupSide[K, V]) read(t *Task, part int, name string) (*spill.Grouper[K, V], error) {
+	return g.readRange(t, part, part+1, name)
+}
+
+// readRange is read for the reducers from and up to to, which is excluded.
+func (g *groupSide[K, V]) readRange(t *Task, from, to int, name string) (*spill.Grouper[K, V], error) {
 	out, err := spill.NewGrouper(t.kernelEnv(), name, g.key, g.rows)
 	if err != nil {
 		return nil, err
 	}
-	err = t.fetch(g.dep, part, func(f *shuffle.Frame) error { return out.AddFrame(f.Data, f.Rows, f.Pin) })
+	err = t.fetchRange(g.dep, from, to, func(f *shuffle.Frame) error { return out.AddFrame(f.Data, f.Rows, f.Pin) })
 	if err != nil {
 		out.Close()
 		return nil, err

@@ -84,15 +84,20 @@ func (s *Session) runJob(ctx context.Context, j job, handle func(index int, valu
 		s.log.Error("cannot give memory back", "error", rerr) // shrinking does not fail
 	}
 	if err != nil {
-		if s.closed.Load() && (errors.Is(err, scheduler.ErrClosed) || errors.Is(err, scheduler.ErrCancelled)) {
-			err = fmt.Errorf("cannot finish %s: %w: %w", j.name, ErrClosed, err)
-		}
-		return userError(err)
+		return s.jobError(j.name, err)
 	}
 	if !j.inner {
 		return s.checkpointLineage(ctx, j.op.node)
 	}
 	return nil
+}
+
+// jobError makes what the scheduler says of a job's end fit for the user.
+func (s *Session) jobError(name string, err error) error {
+	if s.closed.Load() && (errors.Is(err, scheduler.ErrClosed) || errors.Is(err, scheduler.ErrCancelled)) {
+		err = fmt.Errorf("cannot finish %s: %w: %w", name, ErrClosed, err)
+	}
+	return userError(err)
 }
 
 // resultWait bounds how long a result waits for attempts to make room for it:

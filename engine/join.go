@@ -1,85 +1,200 @@
 package engine
 
 import (
-	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/plan"
+	"github.com/execbench/execbench/engine/shuffle"
 	"github.com/execbench/execbench/engine/spill"
+	"github.com/execbench/execbench/engine/task"
 )
 
 // Join pairs every value of a key on the left with every value of it on the
 // right. Neither side's values of one key need fit memory.
 //
-// A task holds the smaller side of its share and streams the other by. Where
-// keys are numbers, values hold no pointers and memory allows, the side that
-// is held becomes a hash table; else both are sorted by hash and merged.
+// A small side is not worth the other one's shuffle, and how small it is shows
+// when it is there:
+//
+//  1. Before the first job over the join, the side that seems to be smaller is
+//     shuffled (join_choice.go).
+//  2. If its map outputs are no larger than sql.autoBroadcastJoinThreshold it
+//     is held: each executor makes a table of all of it, which its tasks
+//     share, and the other side streams past without a shuffle
+//     (join_held.go).
+//  3. Else the other side is shuffled, too. Each task makes a table of its
+//     share of the smaller side, and the other's streams past.
+//  4. Where a table does not do, a task sorts both sides by hash, on disk if
+//     it must, and merges them.
+//
+// A table does where keys are words (numbers, booleans, byte arrays of up to
+// eight bytes), values hold no pointers, and memory allows. Keys may repeat on
+// both sides.
+//
+// The partitions of the result are as many as the options say. How the matches
+// are spread over them is not promised.
 func Join[K, V, W any](left *Dataset[Pair[K, V]], right *Dataset[Pair[K, W]], opts ...Option) *Dataset[Pair[K, Joined[V, W]]] {
 	o := options(left.op.s, opts)
-	l, r := newGroupSide(left, "join", o.partitions), newGroupSide(right, "join", o.partitions)
-	return newWide(left.op.s, "join", []*plan.ShuffleDep{l.dep, r.dep}, plan.Unordered, []mapWriter{l.write, r.write},
-		func(t *Task, part int, emit func([]Pair[K, Joined[V, W]]) error) error {
-			out := newJoinedRows[K, V, W](emit)
-			defer out.buf.put()
-			err := joinPart(t, part, l, r, out)
-			if err != nil {
-				return err
-			}
-			return out.flush()
-		})
+	j := &joining[K, V, W]{left: newJoinSide(left, o.partitions), right: newJoinSide(right, o.partitions)}
+	d := newWide(left.op.s, "join", []*plan.ShuffleDep{j.left.dep, j.right.dep}, plan.Unordered,
+		[]mapWriter{j.left.write, j.right.write}, j.compute)
+	j.op = d.op
+	d.op.learning = make(chan struct{}, 1)
+	d.op.learn = j.choose
+	return d
 }
 
-func joinPart[K, V, W any](t *Task, part int, l *groupSide[K, V], r *groupSide[K, W], out *joinedRows[K, V, W]) error {
-	lefts, err := l.size(t, part)
+// joining is a join.
+type joining[K, V, W any] struct {
+	op    *operator
+	left  *joinSide[K, V]
+	right *joinSide[K, W]
+}
+
+// joinSide is one input of a join.
+type joinSide[K, V any] struct {
+	*groupSide[K, V]
+	data *Dataset[Pair[K, V]]
+}
+
+func newJoinSide[K, V any](d *Dataset[Pair[K, V]], reducers int) *joinSide[K, V] {
+	s := &joinSide[K, V]{newGroupSide(d, "join", reducers), d}
+	if plain := s.write; spill.HasTable[K, V](s.key, s.rows) {
+		s.write = func(t *Task, part int) (*task.MapStatus, error) {
+			if t.stage.bin.learnt(t.stage.bin.node) != nil {
+				return plain(t, part) // the choice is made: nobody asks for the keys
+			}
+			return s.writeLooking(t, part)
+		}
+	}
+	return s
+}
+
+// writeLooking writes the map side and tells of its keys.
+func (s *joinSide[K, V]) writeLooking(t *Task, part int) (*task.MapStatus, error) {
+	span, byKey := spill.NewKeySpan(s.key), shuffle.ByKey[K, V](s.key, s.dep.Reducers)
+	write := partitioned(s.data, s.dep, s.rows, func(*Task, int) (shuffle.Partitioner[Pair[K, V]], error) {
+		return func(dst []int32, rows []Pair[K, V]) {
+			byKey(dst, rows)
+			spill.Look(span, rows)
+		}, nil
+	})
+	status, err := write(t, part)
+	if err == nil {
+		status.Keys = span.KeySpan
+	}
+	return status, err
+}
+
+// compute pushes the matches of one partition.
+func (j *joining[K, V, W]) compute(t *Task, part int, emit func([]Pair[K, Joined[V, W]]) error) error {
+	out := newJoinedRows[K, V, W](emit)
+	defer out.buf.put()
+	how := joinChoice(t.stage.bin.learnt(j.op.node.ID))
+	var l *spill.Grouper[K, V]
+	var r *spill.Grouper[K, W]
+	defer func() {
+		if l != nil {
+			l.Close()
+		}
+		if r != nil {
+			r.Close()
+		}
+	}()
+	done, err := false, error(nil)
+	switch how {
+	case holdLeft:
+		done, err = pastHeld(t, part, j.op, j.left, j.right, out.settle, out.foundLeft)
+	case holdRight:
+		done, err = pastHeld(t, part, j.op, j.right, j.left, out.settle, out.foundRight)
+	default:
+		var lefts, rights int64
+		if lefts, err = t.fetchBytes(j.left.dep, part); err != nil {
+			return err
+		}
+		if rights, err = t.fetchBytes(j.right.dep, part); err != nil {
+			return err
+		}
+		if lefts < rights {
+			l, done, err = pastOwn(t, part, j.left, j.right, out.settle, out.foundLeft)
+		} else {
+			r, done, err = pastOwn(t, part, j.right, j.left, out.settle, out.foundRight)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	rights, err := r.size(t, part)
-	if err != nil {
-		return err
-	}
-	var lg *spill.Grouper[K, V]
-	var rg *spill.Grouper[K, W]
-	matched := false
-	if lefts < rights {
-		lg, matched, err = matchPart(t, part, l, r, out.settle, func(rights []Pair[K, W], list []spill.Found[V]) error {
-			return fill(out, list, func(rows []Pair[K, Joined[V, W]], list []spill.Found[V]) {
-				for i, f := range list {
-					p := &rights[f.At]
-					rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{*f.Row, p.Value}}
-				}
-			})
-		})
-	} else {
-		rg, matched, err = matchPart(t, part, r, l, out.settle, func(lefts []Pair[K, V], list []spill.Found[W]) error {
-			return fill(out, list, func(rows []Pair[K, Joined[V, W]], list []spill.Found[W]) {
-				for i, f := range list {
-					p := &lefts[f.At]
-					rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{p.Value, *f.Row}}
-				}
-			})
-		})
-	}
-	if lg != nil {
-		defer lg.Close()
-	}
-	if rg != nil {
-		defer rg.Close()
-	}
-	if matched || err != nil {
-		return err
-	}
-	if lg == nil {
-		if lg, err = l.read(t, part, "join left"); err != nil {
+	if !done {
+		if l == nil {
+			if l, err = j.left.group(t, part, "join left", how, holdLeft, holdRight); err != nil {
+				return err
+			}
+		}
+		if r == nil {
+			if r, err = j.right.group(t, part, "join right", how, holdRight, holdLeft); err != nil {
+				return err
+			}
+		}
+		if err := merge(t, l, r, out); err != nil {
 			return err
 		}
-		defer lg.Close()
 	}
-	if rg == nil {
-		if rg, err = r.read(t, part, "join right"); err != nil {
+	return out.flush()
+}
+
+// pastOwn joins by a table of the task's share of the side held, past which
+// the other's share streams. done is false where a table does not do; the
+// grouper is then what was read of the side held.
+func pastOwn[K, H, P any](t *Task, part int, held *joinSide[K, H], other *joinSide[K, P], settle func() error, found foundFunc[K, H, P]) (g *spill.Grouper[K, H], done bool, err error) {
+	if g, err = held.read(t, part, "join held"); err != nil {
+		return nil, false, err
+	}
+	table, err := g.Table()
+	if table == nil || err != nil {
+		return g, false, err
+	}
+	defer table.Close()
+	return g, true, fetchRows(t, other.dep, other.rows, part, past(t, table, settle, found))
+}
+
+// foundFunc takes matches: rows of a batch of the side that streams, and rows
+// of the side held.
+type foundFunc[K, H, P any] func(batch []Pair[K, P], list []spill.Found[H]) error
+
+// past returns what matches the batches of a side against a table; settle is
+// called behind each of them.
+func past[K, H, P any](t *Task, table *spill.JoinTable[K, H], settle func() error, found foundFunc[K, H, P]) func([]Pair[K, P]) error {
+	m := spill.NewMatcher(table)
+	return func(pairs []Pair[K, P]) error {
+		if err := t.Check(); err != nil {
 			return err
 		}
-		defer rg.Close()
+		if err := spill.Match(m, pairs, found); err != nil {
+			return err
+		}
+		return settle()
 	}
-	return spill.Join(t.kernelEnv(), lg, rg, func(key K, left []V, right []W) error {
+}
+
+// group reads what partition part is to join of the side into a grouper: of a
+// side that is shuffled its share, of one that is held all of it, of one that
+// streams past a held one its own partitions.
+func (s *joinSide[K, V]) group(t *Task, part int, name string, how, held, streams joinChoice) (*spill.Grouper[K, V], error) {
+	switch how {
+	case held:
+		return s.readRange(t, 0, s.dep.Reducers, name)
+	case streams:
+		g, err := spill.NewGrouper(t.kernelEnv(), name, s.key, s.rows)
+		if err == nil {
+			if err = s.stream(t, part, g.Add); err != nil {
+				g.Close()
+			}
+		}
+		return g, err
+	}
+	return s.read(t, part, name)
+}
+
+// merge joins two sides that are sorted by hash.
+func merge[K, V, W any](t *Task, l *spill.Grouper[K, V], r *spill.Grouper[K, W], out *joinedRows[K, V, W]) error {
+	return spill.Join(t.kernelEnv(), l, r, func(key K, left []V, right []W) error {
 		for i := range left {
 			for j := range right {
 				if err := out.add(key, left[i], right[j]); err != nil {
@@ -89,104 +204,4 @@ func joinPart[K, V, W any](t *Task, part int, l *groupSide[K, V], r *groupSide[K
 		}
 		return out.settle()
 	})
-}
-
-// matchPart joins by a hash table of the side held, past which the other
-// streams; settle is called after each batch of that, found with matches. matched is false where
-// a table does not do; the grouper is then what was read of the side held.
-func matchPart[K, H, P any](t *Task, part int, held *groupSide[K, H], other *groupSide[K, P], settle func() error, found func(batch []Pair[K, P], list []spill.Found[H]) error) (g *spill.Grouper[K, H], matched bool, err error) {
-	if g, err = held.read(t, part, "join held"); err != nil {
-		return nil, false, err
-	}
-	m, err := g.Matcher()
-	if m == nil || err != nil {
-		return g, false, err
-	}
-	defer m.Close()
-	return g, true, fetchRows(t, other.dep, other.rows, part, func(pairs []Pair[K, P]) error {
-		if err := t.Check(); err != nil {
-			return err
-		}
-		if err := spill.Match(m, pairs, found); err != nil {
-			return err
-		}
-		return settle()
-	})
-}
-
-// joinedMax is how many matches are handed on at a time: so few that a batch
-// of small ones is still in the first-level cache when it is read.
-const joinedMax = 1024
-
-// joinedRows collects matches into batches.
-type joinedRows[K, V, W any] struct {
-	buf   *batch[Pair[K, Joined[V, W]]]
-	emit  func([]Pair[K, Joined[V, W]]) error
-	plain bool // the rows hold no views
-}
-
-func newJoinedRows[K, V, W any](emit func([]Pair[K, Joined[V, W]]) error) *joinedRows[K, V, W] {
-	r := &joinedRows[K, V, W]{buf: takeBatch[Pair[K, Joined[V, W]]](), emit: emit}
-	if cap(r.buf.rows) < joinedMax {
-		r.buf.rows = make([]Pair[K, Joined[V, W]], 0, joinedMax)
-	}
-	r.buf.rows = r.buf.rows[:0:joinedMax]
-	r.plain = codec.IsPlain[Pair[K, Joined[V, W]]]()
-	return r
-}
-
-func (r *joinedRows[K, V, W]) add(key K, v V, w W) error {
-	r.buf.rows = append(r.buf.rows, Pair[K, Joined[V, W]]{Key: key, Value: Joined[V, W]{v, w}})
-	if len(r.buf.rows) < joinedMax {
-		return nil
-	}
-	return r.flush()
-}
-
-// fill adds the matches of a list, which put writes into the rows it gets, as
-// many as are free at a time.
-func fill[K, V, W, H any](r *joinedRows[K, V, W], list []spill.Found[H], put func(rows []Pair[K, Joined[V, W]], list []spill.Found[H])) error {
-	for len(list) > 0 {
-		from := len(r.buf.rows)
-		n := min(len(list), joinedMax-from)
-		r.buf.rows = r.buf.rows[:from+n]
-		put(r.buf.rows[from:], list[:n])
-		list = list[n:]
-		if from+n == joinedMax {
-			if err := r.flush(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// settle ends the batch where what comes next ends the views in it.
-func (r *joinedRows[K, V, W]) settle() error {
-	if r.plain {
-		return nil
-	}
-	return r.flush()
-}
-
-func (r *joinedRows[K, V, W]) flush() error {
-	rows := r.buf.rows
-	r.buf.rows = rows[:0]
-	if len(rows) == 0 {
-		return nil
-	}
-	return r.emit(rows)
-}
-
-// size returns about how many bytes the map outputs hold for a reducer.
-func (g *groupSide[K, V]) size(t *Task, part int) (int64, error) {
-	statuses, err := t.MapOutputs(g.dep.Shuffle)
-	if err != nil {
-		return 0, t.failure(fetchFailed(g.dep.Shuffle, part, err))
-	}
-	n := int64(0)
-	for _, s := range statuses {
-		n += s.Size(part)
-	}
-	return n, nil
 }

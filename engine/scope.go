@@ -57,6 +57,9 @@ func (s *Session) Release() {
 			g.store.RemoveNode(n)
 		}
 	}
+	for _, g := range s.groups.all() {
+		g.tables.drop(nodes...)
+	}
 	s.mu.Lock()
 	for _, n := range shuffles {
 		delete(s.mu.readers, n)

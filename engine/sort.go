@@ -74,10 +74,10 @@ func SortBy[T, K any](d *Dataset[T], key func(T) K, opts ...Option) *Dataset[T] 
 
 // stageBounds decodes the range bounds that the stage's binary carries.
 func stageBounds[K any](st *stage, keys codec.Codec[K]) ([]K, error) {
-	if len(st.bin.learned) != 1 {
+	data := st.bin.learnt(st.bin.node)
+	if data == nil {
 		return nil, fmt.Errorf("cannot write a range shuffle: its task binary carries no bounds")
 	}
-	data := st.bin.learned[0].data
 	n, used := binary.Uvarint(data)
 	if used <= 0 {
 		return nil, errBinary

@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"unsafe"
 
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/internal/fsys"
@@ -21,7 +22,8 @@ import (
 // the session's default parallelism.
 func Parallelize[T any](s *Session, rows []T, parts int) *Dataset[T] {
 	parts = s.parts(parts)
-	return newDataset(s, nodeSpec{name: "parallelize", parts: parts}, func(t *Task, part int, emit func([]T) error) error {
+	bytes := int64(len(rows)) * int64(unsafe.Sizeof(*new(T)))
+	return newDataset(s, nodeSpec{name: "parallelize", parts: parts, bytes: bytes}, func(t *Task, part int, emit func([]T) error) error {
 		from, to := part*len(rows)/parts, (part+1)*len(rows)/parts
 		for from < to {
 			if err := t.Check(); err != nil {
@@ -91,7 +93,7 @@ func TextFiles(s *Session, paths []string, parts int) (*Dataset[string], error) 
 	if err != nil {
 		return nil, err
 	}
-	return newDataset(s, nodeSpec{name: "textFiles", parts: len(splits)}, func(t *Task, part int, emit func([]string) error) error {
+	return newDataset(s, nodeSpec{name: "textFiles", parts: len(splits), bytes: bytesOf(splits)}, func(t *Task, part int, emit func([]string) error) error {
 		r, done := s.reader(t, 0)
 		defer done()
 		return r.Lines(&splits[part], emit)
@@ -113,7 +115,7 @@ func Chunks(s *Session, paths []string, delimiters string, parts int) (*Dataset[
 		return nil, err
 	}
 	delims := source.DelimitersOf(delimiters)
-	return newDataset(s, nodeSpec{name: "chunks", parts: len(splits)}, func(t *Task, part int, emit func([][]byte) error) error {
+	return newDataset(s, nodeSpec{name: "chunks", parts: len(splits), bytes: bytesOf(splits)}, func(t *Task, part int, emit func([][]byte) error) error {
 		r, done := s.reader(t, 0)
 		defer done()
 		buf := takeBatch[[]byte]()
@@ -161,7 +163,7 @@ func Records[T any](s *Session, paths []string, parts int) (*Dataset[T], error) 
 	if err != nil {
 		return nil, err
 	}
-	d := newDataset(s, nodeSpec{name: "records", parts: len(splits)}, func(t *Task, part int, emit func([]T) error) error {
+	d := newDataset(s, nodeSpec{name: "records", parts: len(splits), bytes: bytesOf(splits)}, func(t *Task, part int, emit func([]T) error) error {
 		r, done := s.reader(t, 0)
 		defer done()
 		buf := takeBatch[T]()
@@ -198,7 +200,7 @@ func CSV[T any](s *Session, paths []string, columns []string, parts int, parse f
 	if err != nil {
 		return nil, err
 	}
-	return newDataset(s, nodeSpec{name: "csv", parts: len(splits)}, func(t *Task, part int, emit func([]T) error) error {
+	return newDataset(s, nodeSpec{name: "csv", parts: len(splits), bytes: bytesOf(splits)}, func(t *Task, part int, emit func([]T) error) error {
 		r, done := s.reader(t, 0)
 		defer done()
 		buf := takeBatch[T]()
@@ -224,6 +226,14 @@ func cut(s *Session, paths []string, parts int, o source.CutOptions) ([]source.S
 		o.Parts = source.PartsFor(files, inputPart, s.Parallelism())
 	}
 	return source.Cut(files, o)
+}
+
+// bytesOf returns how many bytes of files splits cover.
+func bytesOf(splits []source.Split) (n int64) {
+	for i := range splits {
+		n += splits[i].Bytes()
+	}
+	return n
 }
 
 // reader returns a reader that charges the attempt for its buffers, and a

@@ -14,12 +14,12 @@ import (
 // its operators to run and how, and what the driver learned at run time. It
 // is data alone; the functions come from the program.
 type stageBinary struct {
-	program string     // empty: the operators exist in one process only
-	chain   []building // the program's Build, and the steps up to the operator
-	node    id.Node    // the operator to run
-	dep     int32      // map stage: which of its shuffles to write; result stage: -1
-	action  action     // result stage
-	learned []learnedBytes
+	program string         // empty: the operators exist in one process only
+	chain   []building     // the program's Build, and the steps up to the operator
+	node    id.Node        // the operator to run
+	dep     int32          // map stage: which of its shuffles to write; result stage: -1
+	action  action         // result stage
+	learned []learnedBytes // for the operators that its tasks run
 }
 
 // building is what makes a process repeat one building of a program or of a
@@ -31,7 +31,8 @@ type building struct {
 	lineage  uint64       // its fingerprint
 }
 
-// learnedBytes is what the driver learned for one operator (range bounds).
+// learnedBytes is what the driver learned for one operator: range bounds, or
+// how to join.
 type learnedBytes struct {
 	node id.Node
 	data []byte
@@ -144,10 +145,27 @@ func (s *Session) binaryFor(node *plan.Node, dep *plan.ShuffleDep, act action) (
 	if in := op.program; in != nil {
 		b.program, b.chain = in.name, in.chain()
 	}
-	if data, ok := s.learnt(b.node); ok {
-		b.learned = append(b.learned, learnedBytes{b.node, data})
+	add := func(n id.Node) {
+		if data, ok := s.learnt(n); ok {
+			b.learned = append(b.learned, learnedBytes{n, data})
+		}
 	}
+	if dep != nil {
+		add(b.node) // which knows how the map side is written
+	}
+	plan.Fused(node, func(n *plan.Node) { add(n.ID) })
 	return b.append(nil), nil
+}
+
+// learnt returns what the driver learned for one of the stage's operators, or
+// nil.
+func (b *stageBinary) learnt(n id.Node) []byte {
+	for _, l := range b.learned {
+		if l.node == n {
+			return l.data
+		}
+	}
+	return nil
 }
 
 // stage is a decoded task binary made runnable in this process.

@@ -103,12 +103,18 @@ func (t *Task) target(dep *plan.ShuffleDep) shuffle.Target {
 
 // fetch pushes the frames that the map outputs hold for reducer part.
 func (t *Task) fetch(dep *plan.ShuffleDep, part int, emit func(f *shuffle.Frame) error) error {
+	return t.fetchRange(dep, part, part+1, emit)
+}
+
+// fetchRange is fetch for the reducers from and up to to, which is excluded:
+// for all of them, map output by map output.
+func (t *Task) fetchRange(dep *plan.ShuffleDep, from, to int, emit func(f *shuffle.Frame) error) error {
 	statuses, err := t.MapOutputs(dep.Shuffle)
 	if err != nil {
-		return t.failure(fetchFailed(dep.Shuffle, part, err))
+		return t.failure(fetchFailed(dep.Shuffle, from, err))
 	}
 	r := shuffle.NewReader(t.g.shuffles, t.kernelEnv(), shuffle.Source{
-		Shuffle: dep.Shuffle, Statuses: statuses, From: part, To: part + 1, Peer: t.s.groups.peer,
+		Shuffle: dep.Shuffle, Statuses: statuses, From: from, To: to, Peer: t.s.groups.peer,
 	})
 	defer r.Close()
 	for {

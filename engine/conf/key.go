@@ -36,6 +36,7 @@ type Key struct {
 	Unit     string   // unit of a bare number: "b", "k", "m" for sizes, "ms", "s" for durations
 	Min, Max string   // inclusive range, in the key's own syntax; empty: open
 	Choices  []string // KindChoice: what is accepted, in any case
+	Off      bool     // KindBytes: -1 is accepted, too, and means 0
 	Spark    string   // Spark's default where ours differs; "-": Spark has no such key
 	Doc      string   // what it does, in a sentence or two
 	// Ignored says why the key has no effect here; empty for a key that we
@@ -75,6 +76,9 @@ func (k *Key) Accepts() string {
 		b.WriteString(" not below " + k.Min)
 	case k.Max != "":
 		b.WriteString(" not above " + k.Max)
+	}
+	if k.Off {
+		b.WriteString(", or -1")
 	}
 	switch k.Kind {
 	case KindBytes:

@@ -83,6 +83,7 @@ type Settings struct {
 	CacheVisibility      bool        // rdd.cache.visibilityTracking.enabled
 	RowChecksums         bool        // shuffle.orderIndependentChecksum.enabled
 	RetryOnMismatch      bool        // shuffle.orderIndependentChecksum.enableFullRetryOnMismatch
+	BroadcastJoin        units.Bytes // sql.autoBroadcastJoinThreshold; 0: never
 
 	ListenerQueues ListenerQueues
 	EventLog       EventLog

@@ -30,4 +30,7 @@ var shuffleKeys = []Key{
 	{Name: "shuffle.orderIndependentChecksum.enableFullRetryOnMismatch", Kind: KindBool, Default: "false",
 		Doc:  "When such a checksum differs, run all of the stages again that read the output; a job that has results already fails.",
 		bind: func(s *Settings) any { return &s.RetryOnMismatch }},
+	{Name: "sql.autoBroadcastJoinThreshold", Kind: KindBytes, Unit: "b", Default: "64MiB", Spark: "10MB", Off: true,
+		Doc:  "A side of a join whose map outputs are no larger, nor than a quarter of a core's share of memory, is held whole in a table that the tasks of an executor share, and the other side is not shuffled; a side whose keys are not dense whole numbers up to an eighth of that. 0 or -1: never.",
+		bind: func(s *Settings) any { return &s.BroadcastJoin }},
 }

@@ -91,6 +91,9 @@ func readFloat(v string) (float64, error) {
 }
 
 func (k *Key) readBytes(v string) (units.Bytes, error) {
+	if k.Off && v == "-1" {
+		return 0, nil
+	}
 	return units.ParseBytes(k.withUnit(v))
 }
 

@@ -28,7 +28,8 @@ func (d Determinism) String() string {
 }
 
 // Node is one dataset of the lineage. It does not change after it is built,
-// but for its storage level and a checkpoint, which are set atomically.
+// but for its storage level, its dependencies once adapted, and a checkpoint,
+// which are set atomically.
 type Node struct {
 	ID          id.Node
 	Name        string // the operation: "map", "reduceByKey"
@@ -40,6 +41,7 @@ type Node struct {
 	Preferred func(part int) []task.Location
 
 	deps       []Dep
+	adapted    atomic.Pointer[[]Dep]
 	level      atomic.Uint32
 	checkpoint atomic.Pointer[Node]
 }
@@ -78,13 +80,22 @@ func (d *ShuffleDep) On() *Node { return d.Parent }
 func (n *Node) SetDeps(deps ...Dep) { n.deps = deps }
 
 // Deps returns the dependencies as they stand: of a checkpointed node, the
-// one on its checkpoint. The slice must not be changed.
+// one on its checkpoint; of an adapted one, those it was adapted to. The slice
+// must not be changed.
 func (n *Node) Deps() []Dep {
 	if c := n.checkpoint.Load(); c != nil {
 		return []Dep{&NarrowDep{Parent: c}}
 	}
+	if deps := n.adapted.Load(); deps != nil {
+		return *deps
+	}
 	return n.deps
 }
+
+// Adapt replaces the dependencies of a node that no job has computed yet, by
+// what is known at run time of the data: the records stay the same, but may
+// lie in other partitions.
+func (n *Node) Adapt(deps ...Dep) { n.adapted.Store(&deps) }
 
 // SetCheckpoint cuts the lineage: from now on n reads c in place of its
 // parents.

@@ -62,8 +62,8 @@ func TestMatcherMatchesAModel(t *testing.T) {
 		{1000, 300, 1000, 400, 64 * units.MiB, true},
 		{50_000, 30_000, 40_000, 30_000, 64 * units.MiB, true},
 		{1000, 100, 2000, 100, 64 * units.MiB, true},           // twenty rows a key
-		{100, 2, 20_000, 3, 64 * units.MiB, false},             // thousands of rows a key
-		{1, 1, 3000, 1, 64 * units.MiB, false},                 // all of the key zero
+		{100, 2, 20_000, 3, 64 * units.MiB, true},              // thousands of rows a key
+		{3, 1, 3000, 1, 64 * units.MiB, true},                  // all of the key zero
 		{50_000, 30_000, 90_000, 30_000, 3 * units.MiB, false}, // spilled
 		{20_000, 9000, 40_000, 9000, 4 * units.MiB, false},     // no room for the table
 		{20_000, 9000, 20_000, 1 << 40, 8 * units.MiB, true},   // sparse
@@ -72,15 +72,15 @@ func TestMatcherMatchesAModel(t *testing.T) {
 			ls, rs := numberPairs(c.left, c.leftKeys, 5), numberPairs(c.right, c.rightKeys, 6)
 			b := newBench(t, c.share)
 			g := newGrouper(t, b, rs)
-			m, err := g.Matcher()
+			table, err := g.Table()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if (m != nil) != c.table {
-				t.Fatalf("a table: %v, want %v", m != nil, c.table)
+			if (table != nil) != c.table {
+				t.Fatalf("a table: %v, want %v", table != nil, c.table)
 			}
 			got := map[int64]matches{}
-			if m == nil {
+			if table == nil {
 				err = Join(b.env, newGrouper(t, b, ls), g, func(key int64, l, r []int64) error {
 					for _, v := range l {
 						for _, w := range r {
@@ -91,8 +91,8 @@ func TestMatcherMatchesAModel(t *testing.T) {
 					return nil
 				})
 			} else {
-				defer m.Close()
-				err = Match(m, ls, func(batch []pair[int64, int64], list []Found[int64]) error {
+				defer table.Close()
+				err = Match(NewMatcher(table), ls, func(batch []pair[int64, int64], list []Found[int64]) error {
 					for _, f := range list {
 						l := batch[f.At]
 						s := got[l.Key]
@@ -121,7 +121,7 @@ func TestMatcherOfFrames(t *testing.T) {
 	}{
 		{0, 40_000, 3000, 64 * units.MiB},
 		{7000, 40_000, 3000, 64 * units.MiB},
-		{0, 40_000, 3, 64 * units.MiB},          // no table: few keys
+		{0, 40_000, 3, 64 * units.MiB},          // few keys
 		{3000, 90_000, 3000, 3 * units.MiB},     // no table: spilled
 		{3000, 90_000, 90_000, 5 * units.MiB},   // no room for the table
 		{3000, 90_000, 1 << 40, 64 * units.MiB}, // no matches
@@ -143,11 +143,11 @@ func TestMatcherOfFrames(t *testing.T) {
 				s := got[key]
 				got[key] = matches{s.n + 1, s.left + l, s.right + r}
 			}
-			m, err := g.Matcher()
+			table, err := g.Table()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if m == nil {
+			if table == nil {
 				err = Join(b.env, newGrouper(t, b, ls), g, func(key int64, l, r []int64) error {
 					for _, v := range l {
 						for _, w := range r {
@@ -157,8 +157,8 @@ func TestMatcherOfFrames(t *testing.T) {
 					return nil
 				})
 			} else {
-				defer m.Close()
-				err = Match(m, ls, func(batch []pair[int64, int64], list []Found[int64]) error {
+				defer table.Close()
+				err = Match(NewMatcher(table), ls, func(batch []pair[int64, int64], list []Found[int64]) error {
 					for _, f := range list {
 						add(batch[f.At].Key, batch[f.At].Value, *f.Row)
 					}
@@ -181,17 +181,17 @@ func TestMatcherOfFrames(t *testing.T) {
 func TestMatcherLeavesOthersAlone(t *testing.T) {
 	b := newBench(t, 64*units.MiB)
 	texts := newGrouper(t, b, textPairs(100, 10, 1))
-	if m, err := texts.Matcher(); m != nil || err != nil {
+	if table, err := texts.Table(); table != nil || err != nil {
 		t.Errorf("a table of texts: %v", err)
 	}
 	stop := errors.New("stop")
 	g := newGrouper(t, b, numberPairs(100, 10, 1))
-	m, err := g.Matcher()
+	table, err := g.Table()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer m.Close()
-	if err := Match(m, numberPairs(1, 10, 1), func([]pair[int64, int64], []Found[int64]) error { return stop }); err != stop {
+	defer table.Close()
+	if err := Match(NewMatcher(table), numberPairs(1, 10, 1), func([]pair[int64, int64], []Found[int64]) error { return stop }); err != stop {
 		t.Errorf("got %v", err)
 	}
 	b.env.Check = func() error { return stop }
@@ -203,7 +203,7 @@ func TestMatcherLeavesOthersAlone(t *testing.T) {
 	if err := g.Add(numberPairs(10, 10, 1)); err != stop {
 		t.Errorf("got %v", err)
 	}
-	if _, err := g.Matcher(); err != stop {
+	if _, err := g.Table(); err != stop {
 		t.Errorf("an attempt that is to end built a table: %v", err)
 	}
 }
@@ -222,12 +222,12 @@ func BenchmarkMatch(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		m, err := g.Matcher()
-		if err != nil || m == nil {
+		table, err := g.Table()
+		if err != nil || table == nil {
 			b.Fatal("no table: ", err)
 		}
 		sum := int64(0)
-		if err := Match(m, ls, func(_ []pair[int64, int64], list []Found[int64]) error {
+		if err := Match(NewMatcher(table), ls, func(_ []pair[int64, int64], list []Found[int64]) error {
 			for _, f := range list {
 				sum += *f.Row
 			}
@@ -235,7 +235,7 @@ func BenchmarkMatch(b *testing.B) {
 		}); err != nil {
 			b.Fatal(err)
 		}
-		m.Close()
+		table.Close()
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/(2*n), "ns/row")
 }

@@ -17,7 +17,7 @@ import (
 //     pins them. Either has an entry for each row: eight bytes of its key and
 //     where it is. Those of pinned plain rows are only booked, and written
 //     when rows are to be ordered: who takes the rows as they lie, as a join's
-//     [Matcher] does, is spared them.
+//     [Grouper.Table] does, is spared them.
 //  2. When the memory manager refuses more, the entries are sorted, the rows
 //     gathered in that order into a run on disk, and everything let go.
 //  3. Sort sorts what is left. Without runs, Next gathers from memory, batch

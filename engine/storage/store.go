@@ -299,6 +299,18 @@ func (s *Store) Contains(b block.ID) bool {
 	return e != nil && e.published
 }
 
+// NodeBytes returns the bytes of the content of a dataset's cached partitions.
+func (s *Store) NodeBytes(n id.Node) (bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.mu.blocks {
+		if e.node == n && e.published {
+			bytes += e.raw
+		}
+	}
+	return bytes
+}
+
 // Remove removes a block and reports whether it was there. Nobody finds it
 // any more; its memory comes free when those who read it are done.
 func (s *Store) Remove(b block.ID) bool {

@@ -23,6 +23,8 @@ type MapStatus struct {
 	// RowSum is a checksum of the rows, whatever their order within a block;
 	// 0: none was asked for.
 	RowSum int64
+	// Keys are of the rows, where whoever wrote them looked.
+	Keys KeySpan
 
 	reducers int
 	sizes    []byte // [reducers] encoded sizes; nil in the highly compressed form
@@ -32,6 +34,22 @@ type MapStatus struct {
 	average  int64    // of the blocks neither empty nor huge; at least 1
 	huge     []int32  // reducers with huge blocks, ascending
 	hugeSize []byte   // [len(huge)] encoded sizes
+}
+
+// KeySpan is what a map task saw of keys that are whole numbers: how many
+// there were, repeats included, and the least and the most of them. With no
+// Rows, nobody looked, or there was none.
+type KeySpan struct{ Rows, Least, Most int64 }
+
+// Plus returns the span of what is in either.
+func (s KeySpan) Plus(o KeySpan) KeySpan {
+	switch {
+	case s.Rows == 0:
+		return o
+	case o.Rows == 0:
+		return s
+	}
+	return KeySpan{s.Rows + o.Rows, min(s.Least, o.Least), max(s.Most, o.Most)}
 }
 
 const (
@@ -126,9 +144,9 @@ func words(n int) int { return (n + 63) / 64 }
 
 // A map status in bytes:
 //
-//	tag │ form │ row checksum, if any │ map │ host │ executor │ reducers │ sizes … │ crc32c   (form 0)
-//	tag │ form │ row checksum, if any │ map │ host │ executor │ reducers │ average │ empty bitmap │
-//	     huge blocks │ (index, size byte) … │ crc32c                             (form 1)
+//	tag │ form │ row checksum, if any │ key span, if any │ map │ host │ executor │ reducers │ sizes … │ crc32c (form 0)
+//	tag │ form │ row checksum, if any │ key span, if any │ map │ host │ executor │ reducers │ average │
+//	     empty bitmap │ huge blocks │ (index, size byte) … │ crc32c                                            (form 1)
 
 const (
 	tagMapStatus byte = 0xA1
@@ -136,6 +154,7 @@ const (
 	formExact  byte = 0
 	formHighly byte = 1
 	formRowSum byte = 0x80 // added to either: a row checksum of 8 bytes follows
+	formKeys   byte = 0x40 // added to either: rows, least and most key follow
 )
 
 // AppendMapStatus appends s.
@@ -145,10 +164,19 @@ func AppendMapStatus(dst []byte, s *MapStatus) []byte {
 	if s.sizes == nil && s.reducers > 0 {
 		form = formHighly
 	}
+	what := form
 	if s.RowSum != 0 {
-		dst = binary.LittleEndian.AppendUint64(append(dst, tagMapStatus, form|formRowSum), uint64(s.RowSum))
-	} else {
-		dst = append(dst, tagMapStatus, form)
+		what |= formRowSum
+	}
+	if s.Keys.Rows != 0 {
+		what |= formKeys
+	}
+	dst = append(dst, tagMapStatus, what)
+	if s.RowSum != 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(s.RowSum))
+	}
+	if k := s.Keys; k.Rows != 0 {
+		dst = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(dst, k.Rows), k.Least), k.Most)
 	}
 	dst = binary.AppendVarint(dst, int64(s.Map))
 	dst = appendString(dst, s.Location.Host)
@@ -184,7 +212,14 @@ func DecodeMapStatus(b []byte, s *MapStatus) error {
 			return corrupt("map status", len(b), "malformed")
 		}
 	}
-	*s = MapStatus{RowSum: rows, Map: id.Task(r.varint()), Location: Location{
+	var keys KeySpan
+	if form&formKeys != 0 {
+		form &^= formKeys
+		if keys = (KeySpan{r.varint(), r.varint(), r.varint()}); keys.Rows < 1 || keys.Least > keys.Most {
+			return corrupt("map status", len(b), "malformed")
+		}
+	}
+	*s = MapStatus{RowSum: rows, Keys: keys, Map: id.Task(r.varint()), Location: Location{
 		Host:     r.keep(s.Location.Host),
 		Executor: id.Executor(r.keep(string(s.Location.Executor))),
 	}}

@@ -86,6 +86,7 @@ func sampleMapStatuses() []*task.MapStatus {
 	many[3], many[2499] = 1<<40, 0
 	summed := task.NewMapStatus(here, 5, []int64{1, 2})
 	summed.RowSum = -7
+	summed.Keys = task.KeySpan{Rows: 5, Least: -1 << 63, Most: 3}
 	return []*task.MapStatus{
 		summed,
 		task.NewMapStatus(here, 0, nil),
@@ -102,7 +103,7 @@ func TestMapStatusRoundTrip(t *testing.T) {
 		if err := task.DecodeMapStatus(b, &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Location != s.Location || got.RowSum != s.RowSum || got.Map != s.Map || got.Reducers() != s.Reducers() {
+		if got.Location != s.Location || got.RowSum != s.RowSum || got.Keys != s.Keys || got.Map != s.Map || got.Reducers() != s.Reducers() {
 			t.Fatalf("status %d: got %+v", i, got)
 		}
 		for r := range s.Reducers() {

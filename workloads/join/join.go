@@ -33,15 +33,18 @@ const doc = `Joins two tables by key, and counts and sums up the matches:
 
 Every pair of a row of a and a row of b with the same key is a match. Map tasks
 send the rows of both tables to the tasks that their keys belong to; each of
-those matches what it got and adds up.
+those matches what it got and adds up. A table that is small enough
+(sql.autoBroadcastJoinThreshold) is held by all tasks, and the other one is not
+sent: --conf sql.autoBroadcastJoinThreshold=0 sends both.
 
-What it stresses: all rows of both tables cross the shuffle, and matching them
-jumps about in memory. --ratio R makes b R times smaller than a. --keys K draws
-the keys of a from K; b has each key once as long as it has no more rows than
-there are keys (--keys 0), and repeats them otherwise, so that --keys below its
-rows multiplies the matches. --skew S draws the keys of a by Zipf's law with
-exponent S, so that few tasks get most of it. --sparse=true spreads the keys
-over about 2^60 numbers, so that none can be looked up by its position.
+What it stresses: all rows of both tables cross the shuffle, or those of the
+small one, and matching them jumps about in memory. --ratio R makes b R times
+smaller than a. --keys K draws the keys of a from K; b has each key once as long
+as it has no more rows than there are keys (--keys 0), and repeats them
+otherwise, so that --keys below its rows multiplies the matches. --skew S draws
+the keys of a by Zipf's law with exponent S, so that few tasks get most of it.
+--sparse=true spreads the keys over about 2^60 numbers, so that none can be
+looked up by its position.
 
 --cached parses both tables into memory before the clock starts and times the
 query alone, as databases are timed over loaded tables. Rows that memory cannot

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,30 +103,43 @@ func TestEveryStageRunsInAFreshProcess(t *testing.T) {
 	shapes := map[string]struct {
 		size  []string
 		kinds []string
-		// Partitions are cached here and made anew there, from what they were
-		// made of, so that only what a task yields is the same.
+		// Partitions are cached here, or a table is shared, and both are made
+		// anew there, from what they were made of, so that only what a task
+		// yields is the same.
 		cached bool
 	}{
 		"barrier":   {[]string{"rounds", "5"}, []string{"alone"}, false},
 		"groupby":   {[]string{"rows", "5000", "keys", "900", "partitions", "3"}, []string{"map", "result"}, false},
-		"join":      {[]string{"rows", "5000", "partitions", "3"}, []string{"map", "map", "result"}, false},
+		"join":      {[]string{"rows", "5000", "partitions", "3"}, []string{"map", "result"}, true},
 		"kmeans":    {[]string{"points", "3000", "rounds", "2", "partitions", "3"}, []string{"result", "result", "result"}, true},
 		"pagerank":  {[]string{"nodes", "500", "edges", "5000", "rounds", "2", "partitions", "3"}, []string{"map", "result", "map", "result", "map", "result", "result", "file"}, true},
 		"results":   {[]string{"tasks", "4", "result-size", "2MiB"}, []string{"result"}, false},
 		"tasks":     {[]string{"tasks", "20", "metg", "false"}, []string{"result"}, false},
 		"terasort":  {[]string{"records", "30000", "partitions", "3"}, []string{"result", "map", "file"}, false},
 		"wordcount": {[]string{"size", "1MB", "vocabulary", "5000", "partitions", "3"}, []string{"map", "file"}, false},
+
+		"join, both sides shuffled": {[]string{"rows", "5000", "partitions", "3"}, []string{"map", "map", "result"}, false},
 	}
 	for _, w := range workloads.All() {
-		t.Run(w.Name, func(t *testing.T) {
-			shape, ok := shapes[w.Name]
-			if !ok {
-				t.Fatal("this test has no size for the workload")
+		if _, ok := shapes[w.Name]; !ok {
+			t.Errorf("this test has no size for workload %s", w.Name)
+		}
+	}
+	for name, shape := range shapes {
+		t.Run(name, func(t *testing.T) {
+			workload, shuffled := strings.CutSuffix(name, ", both sides shuffled")
+			w, err := workloads.Get(workload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conf := maps.Clone(inFiles)
+			if shuffled {
+				conf["sql.autoBroadcastJoinThreshold"] = "0"
 			}
 			v := set(t, w.Values(), shape.size...)
 			in := input(t, w, workloads.Gen{Cores: 2}, v)
 			rec := new(engine.Recording)
-			s, err := engine.Open(engine.Config{Cores: 2, Memory: 128 * units.MiB, Conf: inFiles, Temp: t.TempDir(), Record: rec})
+			s, err := engine.Open(engine.Config{Cores: 2, Memory: 128 * units.MiB, Conf: conf, Temp: t.TempDir(), Record: rec})
 			if err != nil {
 				t.Fatal(err)
 			}
