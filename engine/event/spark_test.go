@@ -15,6 +15,7 @@ import (
 
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/sparklog"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -67,6 +68,14 @@ func everyReason() []Event {
 	}
 	stage.Completed, stage.Failure = 50, "too many failures"
 	return append(events, &StageCompleted{At: 50, Stage: stage}, &JobEnd{At: 60, Job: 2, Error: "Job aborted"}, &ApplicationEnd{At: 70})
+}
+
+// checkSpark fails the test unless the History Server would read every line.
+func checkSpark(t *testing.T, name, text string) {
+	t.Helper()
+	for _, bad := range sparklog.Check(text, name != "bare") {
+		t.Errorf("%s: %s", name, bad)
+	}
 }
 
 // The lines hold every required field, of the right type, whatever happens in

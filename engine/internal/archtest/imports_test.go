@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"engine/units":              nil,
 	"engine/internal/invariant": nil,
 	"engine/internal/fsys":      nil,
+	"engine/internal/sparklog":  nil,
 	"engine/internal/archtest":  nil,
 	"engine/block":              nil,
 	"engine/task":               {"engine/block"},

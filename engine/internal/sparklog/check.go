@@ -1,11 +1,13 @@
-package event
+// Package sparklog knows what a line of Spark's event log must look like, so
+// that tests can check the logs that the engine writes: the file rules, field
+// tables and order of spark-semantics §10.
+package sparklog
 
 import (
 	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 )
 
 // The field tables of Spark's event log (spark-semantics §10.3), as a shape
@@ -89,14 +91,14 @@ var (
 		"SparkListenerTaskGettingResult": {"Task Info": taskShape},
 		"SparkListenerTaskEnd": {"Stage ID": integerField, "?Stage Attempt ID": integerField, "Task Type": textField,
 			"Task End Reason": reasonField, "Task Info": taskShape, "?Task Metrics": metricsShape},
-		sparkClass + "SpeculativeTaskSubmitted": {"stageId": integerField, "stageAttemptId": integerField},
-		sparkClass + "ExecutorExcluded":         {"time": integerField, "executorId": textField, "taskFailures": integerField},
-		sparkClass + "ExecutorExcludedForStage": {"time": integerField, "executorId": textField, "taskFailures": integerField, "stageId": integerField, "stageAttemptId": integerField},
-		sparkClass + "NodeExcluded":             {"time": integerField, "hostId": textField, "executorFailures": integerField},
-		sparkClass + "NodeExcludedForStage":     {"time": integerField, "hostId": textField, "executorFailures": integerField, "stageId": integerField, "stageAttemptId": integerField},
-		sparkClass + "ExecutorUnexcluded":       {"time": integerField, "executorId": textField},
-		sparkClass + "NodeUnexcluded":           {"time": integerField, "hostId": textField},
-		"SparkListenerUnpersistRDD":             {"RDD ID": integerField},
+		"org.apache.spark.scheduler.SparkListener" + "SpeculativeTaskSubmitted": {"stageId": integerField, "stageAttemptId": integerField},
+		"org.apache.spark.scheduler.SparkListener" + "ExecutorExcluded":         {"time": integerField, "executorId": textField, "taskFailures": integerField},
+		"org.apache.spark.scheduler.SparkListener" + "ExecutorExcludedForStage": {"time": integerField, "executorId": textField, "taskFailures": integerField, "stageId": integerField, "stageAttemptId": integerField},
+		"org.apache.spark.scheduler.SparkListener" + "NodeExcluded":             {"time": integerField, "hostId": textField, "executorFailures": integerField},
+		"org.apache.spark.scheduler.SparkListener" + "NodeExcludedForStage":     {"time": integerField, "hostId": textField, "executorFailures": integerField, "stageId": integerField, "stageAttemptId": integerField},
+		"org.apache.spark.scheduler.SparkListener" + "ExecutorUnexcluded":       {"time": integerField, "executorId": textField},
+		"org.apache.spark.scheduler.SparkListener" + "NodeUnexcluded":           {"time": integerField, "hostId": textField},
+		"SparkListenerUnpersistRDD":                                             {"RDD ID": integerField},
 		"SparkListenerBlockUpdated": {"Block Updated Info": shape{"Block Manager ID": managerShape, "Block ID": textField,
 			"Storage Level": levelShape, "Memory Size": integerField, "Disk Size": integerField}},
 		"SparkListenerStageExecutorMetrics": {"Executor ID": textField, "Stage ID": integerField, "Stage Attempt ID": integerField, "Executor Metrics": shape{
@@ -196,10 +198,13 @@ func misfit(at string, v any, want any) string {
 	return ""
 }
 
-// checkSpark fails the test unless the History Server would read every line
-// of the log: file rules of §10.1, fields of §10.3, order of §10.2.
-func checkSpark(t *testing.T, name, text string) {
-	t.Helper()
+// Check returns what keeps the History Server from reading a log whole, or
+// from reading it right: file rules of §10.1, fields of §10.3, order of §10.2.
+// timed says that every attempt's end has a time.
+func Check(text string, timed bool) (faults []string) {
+	bad := func(line int, format string, args ...any) {
+		faults = append(faults, fmt.Sprintf("line %d: ", line)+fmt.Sprintf(format, args...))
+	}
 	var events []string
 	submitted := make(map[string]bool) // stages by id and attempt
 	running := make(map[string]bool)   // tasks by id
@@ -209,21 +214,24 @@ func checkSpark(t *testing.T, name, text string) {
 		d.UseNumber()
 		var v map[string]any
 		if err := d.Decode(&v); err != nil {
-			t.Fatalf("%s, line %d: %v", name, n, err)
+			bad(n, "%v", err)
+			return faults
 		}
 		event, _ := v["Event"].(string)
+		events = append(events, event)
 		s, known := eventShapes[event]
 		if !known {
-			t.Fatalf("%s, line %d: unknown event %q", name, n, event)
+			bad(n, "unknown event %q", event)
+			continue
 		}
 		// The listing pass of the History Server matches the line's first bytes.
 		if !strings.HasPrefix(l, `{"Event":"`+event+`",`) {
-			t.Fatalf("%s, line %d does not begin with its event: %.60s", name, n, l)
+			bad(n, "it does not begin with its event: %.60s", l)
 		}
-		if bad := misfit(event, v, s); bad != "" {
-			t.Fatalf("%s, line %d: %s", name, n, bad)
+		if m := misfit(event, v, s); m != "" {
+			bad(n, "%s", m)
+			continue
 		}
-		events = append(events, event)
 		field := func(path ...string) string {
 			var at any = v
 			for _, p := range path {
@@ -236,18 +244,18 @@ func checkSpark(t *testing.T, name, text string) {
 			submitted[field("Stage Info", "Stage ID")+"."+field("Stage Info", "Stage Attempt ID")] = true
 		case "SparkListenerTaskStart":
 			if !submitted[field("Stage ID")+"."+field("Stage Attempt ID")] {
-				t.Errorf("%s, line %d: task of a stage that was not submitted", name, n)
+				bad(n, "task of a stage that was not submitted")
 			}
 			running[field("Task Info", "Task ID")] = true
 		case "SparkListenerTaskEnd":
 			if !running[field("Task Info", "Task ID")] {
-				t.Errorf("%s, line %d: end of a task that did not start", name, n)
+				bad(n, "end of a task that did not start")
 			}
-			if name != "bare" && field("Task Info", "Finish Time") == "0" {
-				t.Errorf("%s, line %d: a task ended at 0", name, n)
+			if timed && field("Task Info", "Finish Time") == "0" {
+				bad(n, "a task ended at 0")
 			}
 			if !slices.Contains([]string{"ResultTask", "ShuffleMapTask"}, field("Task Type")) {
-				t.Errorf("%s, line %d: task type %s", name, n, field("Task Type"))
+				bad(n, "task type %s", field("Task Type"))
 			}
 		}
 	}
@@ -256,6 +264,7 @@ func checkSpark(t *testing.T, name, text string) {
 		position("SparkListenerApplicationStart") < position("SparkListenerEnvironmentUpdate") ||
 		position("SparkListenerApplicationStart") > position("SparkListenerJobStart") ||
 		events[len(events)-1] != "SparkListenerApplicationEnd" {
-		t.Errorf("%s: events in the order %v", name, events)
+		bad(0, "events in the order %v", events)
 	}
+	return faults
 }

@@ -1,0 +1,175 @@
+package engine_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/sparklog"
+	"github.com/execbench/execbench/engine/task"
+)
+
+var logDir = flag.String("sparklog", "", "a folder in which the Spark log of a stormy session is left, for a History Server")
+
+// tally is what a report says of the attempts of a stage attempt.
+type tally struct{ succeeded, failed, killed, copies int }
+
+func (c *tally) count(e *event.TaskEnd) {
+	switch {
+	case e.Reason == task.Success:
+		c.succeeded++
+	case e.Info.Killed:
+		c.killed++
+	default:
+		c.failed++
+	}
+	if e.Info.Speculative {
+		c.copies++
+	}
+}
+
+type noClose struct{ *bytes.Buffer }
+
+func (noClose) Close() error { return nil }
+
+// The event log of a session in which attempts fail, are killed, copied and
+// run again, with barrier stages, cached partitions and a lost executor, is
+// one that the History Server reads, and both it and our own event file tell
+// of as many attempts of each kind as there were.
+func TestEVT_LogOfAStormySession(t *testing.T) {
+	var file bytes.Buffer
+	sink, err := event.NewFile(noClose{&file}, "events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, engine.Config{Cores: 4, Executors: 2, Events: []event.Sink{sink}, Conf: conf("shuffle.storage", "disk",
+		"speculation", "true", "speculation.interval", "10ms", "speculation.quantile", "0.5", "speculation.multiplier", "1.1",
+		"speculation.minTaskRuntime", "10ms", "speculation.efficiency.enabled", "false", "task.maxDirectResultSize", "1KiB")})
+	ctx := t.Context()
+	good := func(n int64, err error) {
+		t.Helper()
+		if err != nil || n == 0 {
+			t.Fatalf("%d records, %v", n, err)
+		}
+	}
+	good(failing(r.Session, 4, 2, func(*engine.Task) error { return errors.New("boom") }).Count(ctx))
+	good(failing(r.Session, 4, 1, func(*engine.Task) error { panic("ouch") }).Count(ctx))
+	good(failing(r.Session, 4, 1, func(t *engine.Task) error { // it is slow until its copy has won
+		<-t.Context().Done()
+		return t.Context().Err()
+	}).Count(ctx))
+	good(failing(r.Session, 4, 1, func(t *engine.Task) error {
+		r.KillTask(t.Task, "enough")
+		<-t.Context().Done()
+		return t.Context().Err()
+	}).Count(ctx))
+	good(engine.MapBatches(engine.Barrier(engine.Range(r.Session, 100, 3)), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		return append(dst, src...), t.Barrier()
+	}).Count(ctx))
+	cached := engine.Map(engine.Range(r.Session, 5000, 4), func(v int64) int64 { return v }).Cache()
+	good(cached.Count(ctx))
+	all, err := cached.Collect(ctx)
+	good(int64(len(all)), err)
+	cached.Unpersist()
+	sums := engine.ReduceByKey(keyed(r.Session, 5000, 100, 4), add, engine.Partitions(3))
+	good(sums.Count(ctx))
+	for _, f := range r.shuffleFiles(t, ".data")[:1] {
+		remove(t, f)
+	}
+	good(sums.Count(ctx))
+	if err := r.LoseExecutor("1", "fault"); err != nil {
+		t.Fatal(err)
+	}
+	good(sums.Count(ctx))
+	if _, err := failing(r.Session, 4, 4, func(*engine.Task) error { return errors.New("always") }).Count(ctx); err == nil {
+		t.Fatal("four failures did not end the job")
+	}
+	r.finish()
+	if err := sink.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	want := map[id.StageAttempt]tally{}
+	sum := tally{}
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		c := want[e.Info.StageAttempt]
+		c.count(e)
+		want[e.Info.StageAttempt] = c
+		sum.count(e)
+	}
+	if sum.failed < 8 || sum.killed < 2 || sum.copies < 1 || r.rec.ended(task.FetchFailed) == 0 {
+		t.Fatalf("%+v, %d fetch failures: the test proves nothing", sum, r.rec.ended(task.FetchFailed))
+	}
+
+	replayed := map[id.StageAttempt]tally{}
+	for e, err := range event.Read(bytes.NewReader(file.Bytes())) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, ok := e.(*event.TaskEnd); ok {
+			c := replayed[end.Info.StageAttempt]
+			c.count(end)
+			replayed[end.Info.StageAttempt] = c
+		}
+	}
+	check(t, nil, replayed, want)
+
+	var log bytes.Buffer
+	if err := event.WriteSpark(&log, event.Read(bytes.NewReader(file.Bytes())), event.SparkOptions{BlockUpdates: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range sparklog.Check(log.String(), true) {
+		t.Error(bad)
+	}
+	check(t, nil, sparkTally(t, log.String()), want)
+	if *logDir != "" {
+		if err := os.WriteFile(filepath.Join(*logDir, "stormy"), log.Bytes(), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%+v", sum)
+	}
+}
+
+// sparkTally counts as the History Server does: by Spark's reasons.
+func sparkTally(t *testing.T, log string) map[id.StageAttempt]tally {
+	t.Helper()
+	stages := map[id.StageAttempt]tally{}
+	for l := range strings.Lines(log) {
+		var e struct {
+			Event   string
+			Stage   int32                      `json:"Stage ID"`
+			Attempt int32                      `json:"Stage Attempt ID"`
+			Reason  struct{ Reason string }    `json:"Task End Reason"`
+			Info    struct{ Speculative bool } `json:"Task Info"`
+		}
+		if err := json.Unmarshal([]byte(l), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Event != "SparkListenerTaskEnd" {
+			continue
+		}
+		at := id.StageAttempt{Stage: id.Stage(e.Stage), Attempt: e.Attempt}
+		c := stages[at]
+		switch e.Reason.Reason {
+		case "Success":
+			c.succeeded++
+		case "TaskKilled", "TaskCommitDenied":
+			c.killed++
+		default:
+			c.failed++
+		}
+		if e.Info.Speculative {
+			c.copies++
+		}
+		stages[at] = c
+	}
+	return stages
+}
