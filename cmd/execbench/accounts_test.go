@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -123,7 +124,7 @@ func TestAccountsOfEveryWorkload(t *testing.T) {
 				t.Fatal("this test has no size for the workload")
 			}
 			out := filepath.Join(dir, w.Name)
-			peak := runTiny(t, dir, append([]string{"run", w.Name, "--out", out}, size.flags...))
+			peak := setting{2, tinyMemory}.run(t, dir, append([]string{"run", w.Name, "--out", out}, size.flags...))
 			var r reported
 			if err := json.Unmarshal(output(t, "report", out, "--json"), &r); err != nil {
 				t.Fatal(err)
@@ -146,12 +147,45 @@ func TestAccountsOfEveryWorkload(t *testing.T) {
 	}
 }
 
-// runTiny runs execbench and returns the most memory that the system says it
+// Peak memory elsewhere in the matrix of cores, partitions and memory: one
+// worker with whole partitions, and more partitions and more workers than the
+// data or the machine want, where each takes buffers. Data is larger than the
+// budget where the workload can spill, so that memory is full.
+func TestPeakMemoryElsewhere(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector takes several times the memory that is under test")
+	}
+	dir := t.TempDir()
+	for _, s := range []setting{{1, 64 << 20}, {4, 128 << 20}} {
+		for _, args := range [][]string{
+			{"terasort", "--size", "150MB", "--partitions", "2"},
+			{"groupby", "--rows", "1500000", "--keys", "150000", "--key", "string", "--partitions", "64"},
+			{"wordcount", "--size", "30MB", "--vocabulary", "200000", "--exponent", "0.2", "--partitions", "64"},
+			{"results", "--result-size", "6MiB", "--tasks", "30"},
+		} {
+			t.Run(fmt.Sprintf("%s cores=%d memory=%d", strings.Join(args, " "), s.cores, s.memory), func(t *testing.T) {
+				out := filepath.Join(t.TempDir(), "run")
+				peak := s.run(t, dir, append([]string{"run", "--out", out}, args...))
+				if peak > s.memory+beyond {
+					t.Errorf("the process took %d bytes, %d more than it may", peak, peak-s.memory-beyond)
+				}
+			})
+		}
+	}
+}
+
+// setting is where in the matrix a process runs.
+type setting struct {
+	cores  int
+	memory int64
+}
+
+// run runs execbench and returns the most memory that the system says it
 // took. What the process has from the one that started it counts, too: a
 // forked child begins with its parent's figure.
-func runTiny(t *testing.T, dir string, args []string) (peak int64) {
+func (s setting) run(t *testing.T, dir string, args []string) (peak int64) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "execbench", append(args, "--cores", "2", "--memory", strconv.Itoa(tinyMemory),
+	cmd := exec.CommandContext(t.Context(), "execbench", append(args, "--cores", strconv.Itoa(s.cores), "--memory", strconv.FormatInt(s.memory, 10),
 		"--iterations", "1", "--warmup", "0", "--quiet")...)
 	cmd.Env = append(os.Environ(), "EXECBENCH_DATA="+filepath.Join(dir, "data"), "EXECBENCH_TEMP="+dir)
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -48,6 +48,7 @@ in memory too, as by CREATE TABLE AS. Rows that memory cannot hold go to disk.
 
 --input takes CSV files with a header, plain, .gz or .zst; --key-column,
 --value-column and --measure-column name the columns if they are not id, v, f.
+A table without rows has no groups.
 
 Verified against an aggregation of its own, by another parser and other
 tables: as many groups and rows, the same total of v, and a sum over all groups

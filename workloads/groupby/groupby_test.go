@@ -221,6 +221,37 @@ func TestInputOfTheUsersOwn(t *testing.T) {
 }
 
 // Cached or not, the answer is one.
+// A table without rows, with a header or without, has no groups.
+func TestNoRows(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{"header.csv": "id,v,f\n", "empty.csv": ""} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		in := workloads.Input{Paths: []string{path}}
+		for _, key := range []string{"int", "string"} {
+			v := values(t, "key", key)
+			s, err := engine.Open(engine.Config{Cores: 2, Memory: 64 * units.MiB, Temp: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			built, err := build(s, v, in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := run(t.Context(), s, built, v, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if said := failed(t, v, in, a); said != "" || a.Records != 0 {
+				t.Errorf("%s, key %s: %d groups, %s", name, key, a.Records, said)
+			}
+		}
+	}
+}
+
 func TestCachedAnswersTheSame(t *testing.T) {
 	for _, key := range []string{"int", "string"} {
 		v := values(t, "rows", "50000", "keys", "3000", "key", key)
