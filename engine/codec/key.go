@@ -121,7 +121,10 @@ func asSlice[T, K any](k []K) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(k))), len(k))
 }
 
-// wordKey completes a key whose form is a word, given the word of one.
+// wordKey completes a key whose form is a word, given the word of one. It is
+// not inlined: the compiler would copy its functions with their calls.
+//
+//go:noinline
 func wordKey[K any](k Key[K], words func([]uint64, []K), from func([]K, []uint64)) Key[K] {
 	k.Binary = Binary[K]{Word: true, Words: words, FromWords: from}
 	k.Hashes = func(dst []uint64, keys []K) {
