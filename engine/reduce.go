@@ -49,10 +49,10 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 		}
 		return writeAll(t, part, d, w)
 	}
-	merge := spill.Reduce(agg.Merge)
+	values, _ := codec.For[Pair[K, V]]() // what has none is never sent uncombined
 	return newWide(d.op.s, name, []*plan.ShuffleDep{dep}, plan.Unordered, []mapWriter{write},
 		func(t *Task, part int, emit func([]Pair[K, C]) error) error {
-			a, err := spill.NewAggregator[K](t.kernelEnv(), "aggregation", key, merge)
+			a, err := spill.NewAggregator(t.kernelEnv(), "aggregation", key, agg)
 			if err != nil {
 				return err
 			}
@@ -62,9 +62,29 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 				if err != nil {
 					return err
 				}
+				if values != nil && values.Fixed() > 0 {
+					size = min(size, int64(values.Fixed()))
+				}
 				a.Expect(bytes / size)
 			}
-			if err := fetchRows(t, dep, rows, part, a.Add); err != nil {
+			partial, raw := takeBatch[Pair[K, C]](), takeBatch[Pair[K, V]]()
+			defer partial.put()
+			defer raw.put()
+			err = t.fetch(dep, part, func(f *shuffle.Frame) error {
+				if f.Uncombined {
+					pairs, err := raw.decode(values, f.Data, f.Rows)
+					if err != nil {
+						return err
+					}
+					return a.Add(pairs)
+				}
+				pairs, err := partial.decode(rows, f.Data, f.Rows)
+				if err != nil {
+					return err
+				}
+				return a.Merge(pairs)
+			})
+			if err != nil {
 				return err
 			}
 			return a.Emit(emit)

@@ -203,19 +203,8 @@ func BenchmarkWordCount(b *testing.B) {
 					return err
 				}
 				defer g.Close()
-				rd := NewReader(r.m, env, Source{Shuffle: 1, Statuses: statuses, From: p, To: p + 1})
-				defer rd.Close()
-				for {
-					f, err := rd.Next()
-					if err == io.EOF {
-						break
-					}
-					if err != nil {
-						return err
-					}
-					if err := g.AddFrame(f.Data, f.Rows); err != nil {
-						return err
-					}
+				if err := r.frames(env, statuses, p, func(f Frame) error { return g.AddFrame(f.Data, f.Rows) }); err != nil {
+					return err
 				}
 				return g.Emit(func(rows []codec.Pair[string, int64]) error {
 					for _, r := range rows {

@@ -93,13 +93,13 @@ func (b *residentReader) next() (Frame, int, error) {
 	f, _, body := b.o.frame(b.at)
 	b.at++
 	if f.Stored == f.Raw {
-		return Frame{f.Rows, body, &b.pin}, f.Padded(), nil
+		return Frame{f.Rows, body, f.Uncombined, &b.pin}, f.Padded(), nil
 	}
 	data, err := b.r.unpack(&b.raw, b.m, f, body)
 	if err != nil {
 		return Frame{}, 0, err
 	}
-	return Frame{f.Rows, data, &b.raw.pin}, f.Padded(), nil
+	return Frame{f.Rows, data, f.Uncombined, &b.raw.pin}, f.Padded(), nil
 }
 
 func (b *residentReader) close() {
@@ -197,7 +197,7 @@ func (b *fileReader) next() (Frame, int, error) {
 	b.pos += f.Padded()
 	b.off += int64(f.Padded())
 	if f.Stored == f.Raw {
-		return Frame{f.Rows, body, &b.page.pin}, f.Padded(), nil
+		return Frame{f.Rows, body, f.Uncombined, &b.page.pin}, f.Padded(), nil
 	}
 	data, err := b.r.unpack(&b.raw, b.m, f, body)
 	if err != nil {
@@ -206,7 +206,7 @@ func (b *fileReader) next() (Frame, int, error) {
 		}
 		return Frame{}, 0, err
 	}
-	return Frame{f.Rows, data, &b.raw.pin}, f.Padded(), nil
+	return Frame{f.Rows, data, f.Uncombined, &b.raw.pin}, f.Padded(), nil
 }
 
 // have makes sure that n bytes from pos on are in the page. What is left in

@@ -110,7 +110,7 @@ type fileWriter struct {
 // frame writes a resident frame with its checksum filled in.
 func (w *fileWriter) frame(f spill.Frame, _, body []byte) error {
 	var head [spill.FrameHeader]byte
-	spill.PutFrame(head[:], f.Rows, f.Raw, body)
+	spill.PutFrame(head[:], f, body)
 	if err := w.put(head[:]); err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ type Source struct {
 type Frame struct {
 	Rows int
 	Data []byte
+	// Uncombined says of a shuffle written by a [CombineWriter] that the rows
+	// are pairs with values, not with partial results.
+	Uncombined bool
 	// Pin keeps Data where it is beyond the next call of Next, for those who
 	// retain it.
 	Pin spill.Pin

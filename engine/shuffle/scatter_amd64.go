@@ -4,14 +4,14 @@ package shuffle
 
 import "unsafe"
 
-// scatter moves rows of 16 to 32 bytes into their reducers' chunks until one
+// moveAhead moves rows of 16 to 32 bytes into their reducers' chunks until one
 // is full, or a number is none of a reducer, and returns how many it moved. It
 // is moveRows, but for asking for the line that a chunk will need after next:
 // with more chunks than the processor can follow by itself (some 16), each
 // line is otherwise waited for when its first row is stored.
 //
 //go:noescape
-func scatter(chunks *chunkState, parts *int32, rows unsafe.Pointer, n, reducers, size int) (done int)
+func moveAhead(chunks *chunkState, parts *int32, rows unsafe.Pointer, n, reducers, size int) (done int)
 
 // The assembly knows the layout of chunkState.
 var (
@@ -28,7 +28,7 @@ func moveMost[T any](chunks []chunkState, parts []int32, rows []T) int {
 	var zero T
 	if size := unsafe.Sizeof(zero); 16 <= size && size <= 32 && len(rows) > 0 {
 		_ = parts[len(rows)-1]
-		return scatter(unsafe.SliceData(chunks), unsafe.SliceData(parts), unsafe.Pointer(unsafe.SliceData(rows)), len(rows), len(chunks), int(size))
+		return moveAhead(unsafe.SliceData(chunks), unsafe.SliceData(parts), unsafe.Pointer(unsafe.SliceData(rows)), len(rows), len(chunks), int(size))
 	}
 	return moveRows(chunks, parts, rows)
 }

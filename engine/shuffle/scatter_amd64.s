@@ -4,8 +4,8 @@
 
 // chunkState: base at 0, off at 8, end at 12, 32 bytes in all.
 
-// func scatter(chunks *chunkState, parts *int32, rows unsafe.Pointer, n, reducers, size int) (done int)
-TEXT ·scatter(SB), NOSPLIT, $0-56
+// func moveAhead(chunks *chunkState, parts *int32, rows unsafe.Pointer, n, reducers, size int) (done int)
+TEXT ·moveAhead(SB), NOSPLIT, $0-56
 	MOVQ chunks+0(FP), DI
 	MOVQ parts+8(FP), SI
 	MOVQ rows+16(FP), DX

@@ -75,6 +75,24 @@ func (r *rig) attempt(n id.Task, f func(env spill.Env) error) error {
 	return err
 }
 
+// frames reads what shuffle 1 has for reducer p.
+func (r *rig) frames(env spill.Env, statuses []*task.MapStatus, p int, each func(f Frame) error) error {
+	rd := NewReader(r.m, env, Source{Shuffle: 1, Statuses: statuses, From: p, To: p + 1})
+	defer rd.Close()
+	for {
+		f, err := rd.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			err = each(f)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // write runs a map attempt over batches.
 func write[T any](r *rig, to Target, c codec.Codec[T], partition Partitioner[T], batches ...[]T) (status *task.MapStatus, err error) {
 	err = r.attempt(to.Map, func(env spill.Env) error {

@@ -50,14 +50,14 @@ type Writer[T any] struct {
 	codec     codec.Codec[T]
 	sizer     codec.Rows[T]
 	plain     bool
-
-	c       *memory.Consumer
-	busy    bool
-	arena   arena
-	chunks  []chunkState // [reducers]
-	frames  []placed
-	buffer  *memory.Page // for spilling and writing files; booked with the first chunk
-	spilled spills
+	c         *memory.Consumer
+	busy      bool
+	arena     arena
+	kind           // of the rows that come
+	others    kind // of those that came before; without chunks if there were none
+	frames    []placed
+	buffer    *memory.Page // for spilling and writing files; booked with the first chunk
+	spilled   spills
 
 	parts  []int32
 	order  []T // rows of a batch, grouped by reducer
@@ -66,6 +66,13 @@ type Writer[T any] struct {
 	rows   int64
 	sums   []rowSum // [reducers]; nil: not asked for
 	closed bool
+}
+
+// kind is where rows of one kind go.
+type kind struct {
+	chunks     []chunkState // [reducers]
+	rowSize    uint32       // of plain rows
+	uncombined bool         // rows are not of the writer's type, but what it combines
 }
 
 // chunkState is the chunk a reducer's rows go to. off ≤ end; with off + a
@@ -103,6 +110,7 @@ func NewWriter[T any](m *Manager, env spill.Env, to Target, partition Partitione
 	w := &Writer[T]{m: m, env: env, to: to, partition: partition, codec: c}
 	w.sizer, _ = c.(codec.Rows[T])
 	w.plain = codec.IsPlain[T]() && c.Fixed() > 0
+	w.rowSize = uint32(max(c.Fixed(), 0))
 	if m.cfg.RowChecksums && !codec.Padded[T]() {
 		w.sums = make([]rowSum, to.Reducers)
 	}
@@ -113,6 +121,26 @@ func NewWriter[T any](m *Manager, env spill.Env, to Target, partition Partitione
 
 // Add writes the rows of one batch, which it does not keep.
 func (w *Writer[T]) Add(rows []T) error {
+	return addRows(w, rows, false, w.partition, func(rows []T, parts []int32) error {
+		if w.sums != nil {
+			w.sumRows(rows, parts)
+		}
+		if w.plain {
+			return scatter(w, rows, parts)
+		}
+		return w.group(rows, parts)
+	})
+}
+
+// addUncombined is Add for plain rows of another type, which readers find in
+// frames of their own. The writer's own rows must be plain, too.
+func addUncombined[T, R any](w *Writer[T], rows []R, partition Partitioner[R]) error {
+	return addRows(w, rows, true, partition, func(rows []R, parts []int32) error { return scatter(w, rows, parts) })
+}
+
+// addRows finds the reducers of rows, which are uncombined or not, and has
+// them put.
+func addRows[T, R any](w *Writer[T], rows []R, uncombined bool, partition Partitioner[R], put func(rows []R, parts []int32) error) error {
 	if w.closed {
 		return errors.New("cannot add to a shuffle writer that is committed or closed")
 	}
@@ -128,20 +156,14 @@ func (w *Writer[T]) Add(rows []T) error {
 	if w.parts == nil {
 		w.start()
 	}
+	if uncombined != w.uncombined {
+		w.swap(int(unsafe.Sizeof(rows[0])))
+	}
 	for len(rows) > 0 {
 		n := min(len(rows), rowsMax)
 		parts := w.parts[:n]
-		w.partition(parts, rows[:n])
-		if w.sums != nil {
-			w.sumRows(rows[:n], parts)
-		}
-		var err error
-		if w.plain {
-			err = w.scatter(rows[:n], parts)
-		} else {
-			err = w.group(rows[:n], parts)
-		}
-		if err != nil {
+		partition(parts, rows[:n])
+		if err := put(rows[:n], parts); err != nil {
 			return err
 		}
 		w.rows += int64(n)
@@ -153,15 +175,29 @@ func (w *Writer[T]) Add(rows []T) error {
 
 func (w *Writer[T]) start() {
 	w.parts = make([]int32, rowsMax)
-	w.chunks = make([]chunkState, w.to.Reducers)
-	for i := range w.chunks {
-		w.chunks[i].size = firstChunk
+	w.chunks = newChunks(w.to.Reducers)
+}
+
+func newChunks(n int) []chunkState {
+	chunks := make([]chunkState, n)
+	for i := range chunks {
+		chunks[i].size = firstChunk
 	}
+	return chunks
+}
+
+// swap turns to rows of the other kind. The chunks of this one wait: a map
+// task whose keys hardly repeat looks again and again whether they do.
+func (w *Writer[T]) swap(rowSize int) {
+	if w.others.chunks == nil {
+		w.others = kind{newChunks(w.to.Reducers), uint32(rowSize), !w.uncombined}
+	}
+	w.kind, w.others = w.others, w.kind
 }
 
 // scatter moves plain rows into their reducers' chunks: a row's bytes are
 // read once and written once.
-func (w *Writer[T]) scatter(rows []T, parts []int32) error {
+func scatter[T, R any](w *Writer[T], rows []R, parts []int32) error {
 	for {
 		n := moveMost(w.chunks, parts, rows)
 		if n == len(rows) {
@@ -318,21 +354,21 @@ func (w *Writer[T]) turn(r, need int) error {
 func (w *Writer[T]) seal(r int) error {
 	c := &w.chunks[r]
 	if w.plain && c.off > spill.FrameHeader {
-		c.rows = (c.off - spill.FrameHeader) / uint32(w.codec.Fixed())
+		c.rows = (c.off - spill.FrameHeader) / w.rowSize
 	}
 	if c.rows == 0 {
 		return nil
 	}
 	chunk := unsafe.Slice((*byte)(c.base), c.end)
 	raw := chunk[spill.FrameHeader:c.off]
-	f := spill.Frame{Stored: len(raw)}
+	f := spill.Frame{Rows: int(c.rows), Raw: len(raw), Stored: len(raw), Uncombined: w.uncombined}
 	place := c.place
 	if comp := w.m.cfg.Compression; comp != codec.None {
 		if w.pack = comp.Compress(w.pack[:0], raw); len(w.pack) > 0 && len(w.pack) < len(raw) {
 			f.Stored = len(w.pack)
 			b, at, err := w.arena.take(f.Padded())
 			if err == nil {
-				spill.PutFrameHead(b, int(c.rows), len(raw), len(w.pack))
+				spill.PutFrameHead(b, f)
 				copy(b[spill.FrameHeader:], w.pack)
 				w.frames = append(w.frames, placed{int32(r), int32(f.Padded()), at})
 				c.off, c.rows = spill.FrameHeader, 0
@@ -344,7 +380,7 @@ func (w *Writer[T]) seal(r int) error {
 			f.Stored = len(raw) // no room beside: it stays as it is
 		}
 	}
-	spill.PutFrameHead(chunk, int(c.rows), len(raw), len(raw))
+	spill.PutFrameHead(chunk, f)
 	w.frames = append(w.frames, placed{int32(r), int32(f.Padded()), place})
 	*c = chunkState{size: c.size}
 	return nil
@@ -352,6 +388,16 @@ func (w *Writer[T]) seal(r int) error {
 
 // sealAll ends every chunk.
 func (w *Writer[T]) sealAll() error {
+	if err := w.sealKind(); err != nil {
+		return err
+	}
+	w.kind, w.others = w.others, w.kind
+	err := w.sealKind()
+	w.kind, w.others = w.others, w.kind
+	return err
+}
+
+func (w *Writer[T]) sealKind() error {
 	for r := range w.chunks {
 		if err := w.seal(r); err != nil {
 			return err

@@ -46,6 +46,7 @@ type Aggregator[K, V, C any] struct {
 // aggregation hides the form of keys and states.
 type aggregation[K, V, C any] interface {
 	add(pairs []codec.Pair[K, V]) error
+	merge(pairs []codec.Pair[K, C]) error
 	expected(rows int64)
 	emit(emit func([]codec.Pair[K, C]) error) error
 	spills() int
@@ -65,7 +66,7 @@ func NewAggregator[K, V, C any](env Env, name string, key codec.Key[K], a Aggreg
 	return g, nil
 }
 
-func newAggregation[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C], drain *drain[K, C]) (aggregation[K, V, C], error) {
+func newAggregation[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C], drain *drain[K, V, C]) (aggregation[K, V, C], error) {
 	states, err := codec.For[C]()
 	if err != nil {
 		return nil, err
@@ -76,17 +77,17 @@ func newAggregation[K, V, C any](env Env, name string, key codec.Key[K], a Aggre
 	return newTable[K, V, C, uint64](env, name, key, a, drain, &stateArena[V, C]{codec: states, fold: a, one: make([]C, 1)})
 }
 
-func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregate[V, C], d *drain[K, C], states *stateArena[V, C]) (aggregation[K, V, C], error) {
+func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregate[V, C], d *drain[K, V, C], states *stateArena[V, C]) (aggregation[K, V, C], error) {
 	if key.Binary.Word {
-		t := &wordSlots[K, V, S]{words: key.Binary.Words, direct: key.Binary.Direct}
-		g, err := newAggregating[K, V, C, S, uint64](env, name, a, t, &t.fold, key.Binary.FromWords, mixWord, d, states)
+		t := &wordSlots[K, V, C, S]{wordTable: wordTable[K, S]{words: key.Binary.Words, direct: key.Binary.Direct}}
+		g, err := newAggregating[K, V, C, S, uint64](env, name, a, t, &t.folds, key.Binary.FromWords, mixWord, d, states)
 		if err == nil && t.direct {
 			g.direct, _ = any(t).(pairReader[K, C]) // not if S is not C
 		}
 		return g, err
 	}
-	t := &textSlots[K, V, S]{texts: key.Binary.Texts, plain: reflect.TypeFor[K]().Kind() == reflect.String}
-	g, err := newAggregating[K, V, C, S, string](env, name, a, t, &t.fold, key.Binary.FromTexts, codec.HashText, d, states)
+	t := &textSlots[K, V, C, S]{textTable: textTable[K, S]{texts: key.Binary.Texts, plain: reflect.TypeFor[K]().Kind() == reflect.String}}
+	g, err := newAggregating[K, V, C, S, string](env, name, a, t, &t.folds, key.Binary.FromTexts, codec.HashText, d, states)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregat
 type aggregating[K, V, C, S any, W comparable] struct {
 	env    Env
 	agg    Aggregate[V, C]
-	slots  slots[K, V, S, W]
+	slots  slots[K, V, C, S, W]
 	direct pairReader[K, C] // slots, where its keys and states are read as they are; else nil
 	fromW  func(dst []K, ws []W)
 	c      *memory.Consumer
@@ -111,7 +112,7 @@ type aggregating[K, V, C, S any, W comparable] struct {
 	expect int64             // rows, as far as is known
 
 	runs  *Sorter[codec.Pair[W, C]] // what was written out
-	drain *drain[K, C]              // where partial results go instead; nil: to runs
+	drain *drain[K, V, C]           // where partial results go instead; nil: to runs
 
 	out     []codec.Pair[K, C]
 	part    []codec.Pair[W, S]
@@ -123,8 +124,8 @@ type aggregating[K, V, C, S any, W comparable] struct {
 	after   *Run // what was left of the table when it had to be given up
 }
 
-func newAggregating[K, V, C, S any, W comparable](env Env, name string, a Aggregate[V, C], t slots[K, V, S, W], f *fold[V, S],
-	fromW func([]K, []W), hash func(W) uint64, d *drain[K, C], states *stateArena[V, C]) (*aggregating[K, V, C, S, W], error) {
+func newAggregating[K, V, C, S any, W comparable](env Env, name string, a Aggregate[V, C], t slots[K, V, C, S, W], f *folds[V, C, S],
+	fromW func([]K, []W), hash func(W) uint64, d *drain[K, V, C], states *stateArena[V, C]) (*aggregating[K, V, C, S, W], error) {
 	rows, err := codec.For[codec.Pair[W, C]]()
 	if err != nil {
 		return nil, err
@@ -145,10 +146,16 @@ func newAggregating[K, V, C, S any, W comparable](env Env, name string, a Aggreg
 		Compare: func(x, y *codec.Pair[W, C]) int { return key.Compare(x.Key, y.Key) },
 	})
 	if states == nil { // S is C
-		*f = any(fold[V, C]{a.First, a.Zero, a.Add}).(fold[V, S])
+		*f = any(folds[V, C, C]{
+			fold[V, C]{a.First, a.Zero, a.Add},
+			fold[C, C]{first: func(c C) C { return c }, add: a.Merge},
+		}).(folds[V, C, S])
 	} else { // S is uint64
 		states.arena = &g.arena
-		*f = any(fold[V, uint64]{first: states.first, add: states.add}).(fold[V, S])
+		*f = any(folds[V, C, uint64]{
+			fold[V, uint64]{first: states.first, add: states.add},
+			fold[C, uint64]{first: states.store, add: states.merge},
+		}).(folds[V, C, S])
 	}
 	return g, nil
 }
@@ -156,22 +163,34 @@ func newAggregating[K, V, C, S any, W comparable](env Env, name string, a Aggreg
 // tableFirst is the size of the first table: room for a batch of new keys.
 const tableFirst = 64 << 10
 
-// add folds pairs in, in pieces that the table has room for.
+// add folds pairs in.
 func (g *aggregating[K, V, C, S, W]) add(pairs []codec.Pair[K, V]) error {
+	if g.drain != nil && g.drain.bypass > 0 && g.state == adding {
+		g.busy = true
+		defer func() { g.busy = false }()
+		return g.pass(pairs)
+	}
+	return foldIn(g, pairs, g.slots.add)
+}
+
+// merge folds partial results in.
+func (g *aggregating[K, V, C, S, W]) merge(pairs []codec.Pair[K, C]) error {
+	return foldIn(g, pairs, g.slots.merge)
+}
+
+// foldIn has pairs folded into the table, in pieces that it has room for.
+func foldIn[K, V, C, S any, W comparable, X any](g *aggregating[K, V, C, S, W], pairs []codec.Pair[K, X], fold func([]codec.Pair[K, X])) error {
 	if g.state != adding {
 		return errors.New("cannot add to an aggregator that is being read or closed")
 	}
 	g.busy = true
 	defer func() { g.busy = false }()
-	if g.drain != nil && g.drain.bypass > 0 {
-		return g.pass(pairs)
-	}
 	for len(pairs) > 0 {
 		n := min(len(pairs), tableBatch)
 		if err := g.ensure(n); err != nil {
 			return err
 		}
-		g.slots.add(pairs[:n])
+		fold(pairs[:n])
 		g.rowsIn += int64(n)
 		pairs = pairs[n:]
 		if g.states != nil && g.states.err != nil {
@@ -423,6 +442,9 @@ func (g *aggregating[K, V, C, S, W]) close() error {
 // fewer steps.
 func (a *Aggregator[K, V, C]) Expect(rows int64) { a.impl.expected(rows) }
 
+// Merge folds partial results in; it keeps none of them.
+func (a *Aggregator[K, V, C]) Merge(pairs []codec.Pair[K, C]) error { return a.impl.merge(pairs) }
+
 // Add folds pairs in; it keeps none of them.
 func (a *Aggregator[K, V, C]) Add(pairs []codec.Pair[K, V]) error { return a.impl.add(pairs) }
 
@@ -478,12 +500,20 @@ type stateArena[V, C any] struct {
 func (s *stateArena[V, C]) first(v V) uint64 { return s.store(s.fold.First(v)) }
 
 func (s *stateArena[V, C]) add(ref uint64, v V) uint64 {
+	return s.change(ref, func(c C) C { return s.fold.Add(c, v) })
+}
+
+func (s *stateArena[V, C]) merge(ref uint64, other C) uint64 {
+	return s.change(ref, func(c C) C { return s.fold.Merge(c, other) })
+}
+
+func (s *stateArena[V, C]) change(ref uint64, f func(C) C) uint64 {
 	c, err := s.load(ref)
 	if err != nil {
 		s.err = err
 		return ref
 	}
-	s.buf = s.codec.Append(s.buf[:0], append(s.one[:0], s.fold.Add(c, v)))
+	s.buf = s.codec.Append(s.buf[:0], append(s.one[:0], f(c)))
 	b := s.arena.at(ref)
 	if capacity := int(binary.LittleEndian.Uint32(b)); len(s.buf) <= capacity {
 		binary.LittleEndian.PutUint32(b[4:], uint32(len(s.buf)))

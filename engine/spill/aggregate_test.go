@@ -285,18 +285,30 @@ func TestSORT_002_SORT_004_AggregatorGivesMemory(t *testing.T) {
 }
 
 func TestCombinerPassesOnWhatDoesNotRepeat(t *testing.T) {
-	for _, distinct := range []int{100, 1 << 30} {
+	for _, c := range []struct {
+		distinct int
+		asIs     bool // what bypasses the table comes out as it went in
+	}{{100, true}, {1 << 30, false}, {1 << 30, true}} {
+		distinct, passed := c.distinct, 0
 		b := newBench(t, 64*units.MiB)
 		rng := rand.New(rand.NewPCG(1, 9))
 		got, want := map[int64]int64{}, map[int64]int64{}
 		out := 0
-		c, err := NewCombiner(b.env, "combiner", mustKey[int64](t), sum, func(batch []pair[int64, int64]) error {
+		take := func(batch []pair[int64, int64]) error {
 			out += len(batch)
 			for _, p := range batch {
 				got[p.Key] += p.Value
 			}
 			return nil
-		})
+		}
+		var pass func(batch []pair[int64, int64]) error
+		if c.asIs {
+			pass = func(batch []pair[int64, int64]) error {
+				passed += len(batch)
+				return take(batch)
+			}
+		}
+		c, err := NewCombiner(b.env, "combiner", mustKey[int64](t), sum, take, pass)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -319,6 +331,9 @@ func TestCombinerPassesOnWhatDoesNotRepeat(t *testing.T) {
 		}
 		if distinct == 100 && out != 100 {
 			t.Errorf("%d rows came out of 100 keys", out)
+		}
+		if asIs := pass != nil && distinct > 100; (passed > rows/2) != asIs {
+			t.Errorf("%d rows of %d passed by the table, of %d keys", passed, rows, distinct)
 		}
 		if held := b.env.Memory.Held(); distinct > 100 && held > 1<<20 {
 			t.Errorf("%d bytes are held though keys do not repeat", held)

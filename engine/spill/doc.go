@@ -12,5 +12,6 @@
 // A kernel is used on its attempt's goroutine alone. A batch it pushes is
 // valid until the function it was pushed to returns.
 //
-// The layout of runs is drawn in engine/docs/format/run.md.
+// The layout of runs is drawn in engine/docs/format/run.md; the steps of an
+// aggregation and their figures are in engine/docs/decisions/aggregation.md.
 package spill

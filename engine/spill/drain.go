@@ -3,9 +3,10 @@ package spill
 import "github.com/execbench/execbench/engine/codec"
 
 // drain says where partial results go when a table is full, and when it is.
-type drain[K, C any] struct {
+type drain[K, V, C any] struct {
 	emit   func([]codec.Pair[K, C]) error
-	bypass int64 // rows still to be passed on without a look at their keys
+	pass   func([]codec.Pair[K, V]) error // takes rows that bypass the table; nil: they become partial results
+	bypass int64                          // rows still to be passed on without a look at their keys
 }
 
 const (
@@ -23,7 +24,7 @@ const (
 // full reports whether a table that wants to grow should be emptied instead:
 // when it is as large as it may be, or when fewer than one row in four found
 // its key there. In the latter case the rows that follow bypass it.
-func (d *drain[K, C]) full(tableBytes, rows, keys int64) bool {
+func (d *drain[K, V, C]) full(tableBytes, rows, keys int64) bool {
 	if tableBytes < combineLook {
 		return false
 	}
@@ -59,8 +60,12 @@ func (g *aggregating[K, V, C, S, W]) drainTable() error {
 	return nil
 }
 
-// pass makes every pair a partial result of its own.
+// pass passes pairs on as they are, or each as a partial result of its own.
 func (g *aggregating[K, V, C, S, W]) pass(pairs []codec.Pair[K, V]) error {
+	if g.drain.pass != nil {
+		g.drain.bypass -= int64(len(pairs))
+		return g.drain.pass(pairs)
+	}
 	for len(pairs) > 0 {
 		n := min(len(pairs), tableBatch)
 		out := g.pairs(n)
@@ -94,9 +99,11 @@ type combining[K, V any] interface {
 }
 
 // NewCombiner returns a combiner that passes partial results to emit, in
-// batches valid during the call.
-func NewCombiner[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C], emit func([]codec.Pair[K, C]) error) (*Combiner[K, V, C], error) {
-	impl, err := newAggregation[K](env, name, key, a, &drain[K, C]{emit: emit})
+// batches valid during the call. Where keys do not repeat, pairs go to pass as
+// they came; if it is nil, each becomes a partial result.
+func NewCombiner[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C],
+	emit func([]codec.Pair[K, C]) error, pass func([]codec.Pair[K, V]) error) (*Combiner[K, V, C], error) {
+	impl, err := newAggregation[K](env, name, key, a, &drain[K, V, C]{emit: emit, pass: pass})
 	if err != nil {
 		return nil, err
 	}

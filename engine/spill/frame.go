@@ -10,7 +10,7 @@ import (
 
 // A frame is one encoded batch with what is needed to read it back:
 //
-//	rows u32 │ raw length u32 │ stored length u32 │ crc32c u32 │ stored bytes │ 0…7 zeros
+//	rows u32 │ uncombined bit, raw length u31 │ stored length u32 │ crc32c u32 │ stored bytes │ 0…7 zeros
 //
 // Numbers are little-endian. The checksum covers the first twelve bytes and
 // the stored bytes. Stored and raw length are equal exactly when the bytes
@@ -40,18 +40,23 @@ type Frame struct {
 	Rows   int
 	Raw    int // bytes of the encoded batch
 	Stored int // bytes in the frame
-	sum    uint32
+	// Uncombined says that the rows are a map task's values as they came, in a
+	// shuffle of partial results.
+	Uncombined bool
+	sum        uint32
 }
 
 // Padded returns the bytes from the frame's header to the next frame.
 func (f Frame) Padded() int { return FrameHeader + (f.Stored+7)&^7 }
 
+// uncombined is the bit of the raw length that marks a frame.
+const uncombined = 1 << 31
+
 // PutFrame writes the header of a frame whose stored bytes are body into
 // head, which must be FrameHeader long, checksum included.
-func PutFrame(head []byte, rows, raw int, body []byte) {
-	binary.LittleEndian.PutUint32(head, uint32(rows))
-	binary.LittleEndian.PutUint32(head[4:], uint32(raw))
-	binary.LittleEndian.PutUint32(head[8:], uint32(len(body)))
+func PutFrame(head []byte, f Frame, body []byte) {
+	f.Stored = len(body)
+	PutFrameHead(head, f)
 	binary.LittleEndian.PutUint32(head[12:], frameSum(head, body))
 }
 
@@ -66,12 +71,14 @@ func ParseFrame(head []byte) (Frame, error) {
 		return Frame{}, fmt.Errorf("cannot read the header of a frame in %d bytes: %w", len(head), ErrCorrupt)
 	}
 	raw, stored := binary.LittleEndian.Uint32(head[4:]), binary.LittleEndian.Uint32(head[8:])
-	if raw > MaxFrame || stored > raw {
+	marked := raw&uncombined != 0
+	raw &^= uncombined
+	if stored > raw {
 		return Frame{}, fmt.Errorf("cannot read a frame of %d bytes stored as %d: %w", raw, stored, ErrCorrupt)
 	}
 	return Frame{
 		Rows: int(binary.LittleEndian.Uint32(head)), Raw: int(raw), Stored: int(stored),
-		sum: binary.LittleEndian.Uint32(head[12:]),
+		Uncombined: marked, sum: binary.LittleEndian.Uint32(head[12:]),
 	}, nil
 }
 
@@ -92,7 +99,7 @@ func AppendFrame(dst []byte, rows int, raw []byte, c codec.Compression, scratch 
 		body = scratch
 	}
 	var head [FrameHeader]byte
-	PutFrame(head[:], rows, len(raw), body)
+	PutFrame(head[:], Frame{Rows: rows, Raw: len(raw)}, body)
 	dst = append(dst, head[:]...)
 	dst = append(dst, body...)
 	return append(dst, padding[:(8-len(body)&7)&7]...), scratch
@@ -102,9 +109,13 @@ var padding [8]byte
 
 // PutFrameHead writes the header of a frame without its checksum, for frames
 // that stay in memory.
-func PutFrameHead(head []byte, rows, raw, stored int) {
-	binary.LittleEndian.PutUint32(head, uint32(rows))
-	binary.LittleEndian.PutUint32(head[4:], uint32(raw))
-	binary.LittleEndian.PutUint32(head[8:], uint32(stored))
+func PutFrameHead(head []byte, f Frame) {
+	raw := uint32(f.Raw)
+	if f.Uncombined {
+		raw |= uncombined
+	}
+	binary.LittleEndian.PutUint32(head, uint32(f.Rows))
+	binary.LittleEndian.PutUint32(head[4:], raw)
+	binary.LittleEndian.PutUint32(head[8:], uint32(f.Stored))
 	binary.LittleEndian.PutUint32(head[12:], 0)
 }

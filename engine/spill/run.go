@@ -62,7 +62,7 @@ func (w *runWriter) frame(rows int, raw []byte) error {
 		body = w.pack
 	}
 	var head [FrameHeader]byte
-	PutFrame(head[:], rows, len(raw), body)
+	PutFrame(head[:], Frame{Rows: rows, Raw: len(raw)}, body)
 	w.run.rows += int64(rows)
 	f := Frame{Stored: len(body)}
 	w.run.frameMax = max(w.run.frameMax, f.Padded())
@@ -150,6 +150,9 @@ func (r *runReader) next() (rows int, data []byte, err error) {
 		}
 	}
 	f, err := ParseFrame(left)
+	if err == nil && f.Uncombined {
+		err = fmt.Errorf("cannot read a frame of a shuffle in a run: %w", ErrCorrupt)
+	}
 	if err != nil {
 		return 0, nil, r.damaged(err)
 	}

@@ -12,7 +12,7 @@ import (
 // lower half of its hash falls in the table's length, and from there the
 // first free slot: so the table is nearly sorted by spread hash, and writing
 // it out in that order is nearly free.
-type slots[K, V, S, W any] interface {
+type slots[K, V, C, S, W any] interface {
 	// reset makes the table empty, over mem.
 	reset(mem []byte)
 	// moveTo takes the table to larger memory.
@@ -23,6 +23,8 @@ type slots[K, V, S, W any] interface {
 	used() int
 	// add folds at most tableBatch pairs in, of which all may be new keys.
 	add(pairs []codec.Pair[K, V])
+	// merge is add for partial results.
+	merge(pairs []codec.Pair[K, C])
 	// arrange sorts the keys in place, by spread hash and then by form. Only
 	// read and reset may follow.
 	arrange()
@@ -49,6 +51,12 @@ type fold[V, S any] struct {
 	first func(v V) S
 	zero  S
 	add   func(s S, v V) S
+}
+
+// folds are what happens to values and to partial results.
+type folds[V, C, S any] struct {
+	values  fold[V, S]
+	partial fold[C, S]
 }
 
 // start returns the state of a key after its first value.

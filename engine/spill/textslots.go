@@ -36,8 +36,13 @@ type textToken struct {
 //
 // The figure to beat is 20 ns a word with a dictionary that fits the caches;
 // see BenchmarkAggregator.
-type textSlots[K, V, S any] struct {
-	fold  fold[V, S]
+type textSlots[K, V, C, S any] struct {
+	textTable[K, S]
+	folds[V, C, S]
+}
+
+// textTable is a textSlots without what is folded into its states.
+type textTable[K, S any] struct {
 	texts func(dst []string, keys []K, scratch []byte) []byte
 	plain bool // K is a string: no conversion
 	arena *bytesArena
@@ -59,16 +64,16 @@ const isNew = 1 << 31
 // place would be the last byte of the arena's last page.
 const longToken = ^uint64(0)
 
-func (t *textSlots[K, V, S]) reset(mem []byte) {
+func (t *textTable[K, S]) reset(mem []byte) {
 	clear(mem)
 	t.slots = sliceOf[textSlot[S]](mem)
 	t.n, t.limit, t.sorted = 0, maxUsed(len(t.slots)), false
 }
 
-func (t *textSlots[K, V, S]) room() int { return t.limit - t.n }
-func (t *textSlots[K, V, S]) used() int { return t.n }
+func (t *textTable[K, S]) room() int { return t.limit - t.n }
+func (t *textTable[K, S]) used() int { return t.n }
 
-func (t *textSlots[K, V, S]) moveTo(mem []byte) {
+func (t *textTable[K, S]) moveTo(mem []byte) {
 	old, n := t.slots, t.n
 	t.reset(mem)
 	t.n = n
@@ -92,8 +97,17 @@ func (s *textSlot[S]) hash() uint64 {
 	return codec.HashWords(s.a, s.b)
 }
 
-func (t *textSlots[K, V, S]) add(pairs []codec.Pair[K, V]) {
-	texts := t.textsOf(pairs)
+func (t *textSlots[K, V, C, S]) add(pairs []codec.Pair[K, V]) {
+	foldTexts(&t.textTable, &t.values, pairs)
+}
+
+func (t *textSlots[K, V, C, S]) merge(pairs []codec.Pair[K, C]) {
+	foldTexts(&t.textTable, &t.partial, pairs)
+}
+
+// foldTexts folds values or partial results into a table.
+func foldTexts[K, X, S any](t *textTable[K, S], f *fold[X, S], pairs []codec.Pair[K, X]) {
+	texts := textsOf(t, pairs)
 	for i, s := range texts {
 		k := &t.tokens[i&(tableBatch-1)]
 		if len(s) <= codec.ShortText {
@@ -114,20 +128,20 @@ func (t *textSlots[K, V, S]) add(pairs []codec.Pair[K, V]) {
 		}
 		t.found[i&(tableBatch-1)] = t.search(k, j, texts[i])
 	}
-	add := t.fold.add
+	add := f.add
 	for i := range pairs {
-		f := t.found[i&(tableBatch-1)]
-		s := &slots[f&^isNew]
-		if f&isNew == 0 {
+		at := t.found[i&(tableBatch-1)]
+		s := &slots[at&^isNew]
+		if at&isNew == 0 {
 			s.state = add(s.state, pairs[i].Value)
 		} else {
-			s.state = t.fold.start(pairs[i].Value)
+			s.state = f.start(pairs[i].Value)
 		}
 	}
 }
 
 // textsOf returns the batch's keys as texts.
-func (t *textSlots[K, V, S]) textsOf(pairs []codec.Pair[K, V]) []string {
+func textsOf[K, X, S any](t *textTable[K, S], pairs []codec.Pair[K, X]) []string {
 	if t.views == nil {
 		t.views = make([]string, tableBatch)
 		if !t.plain {
@@ -150,7 +164,7 @@ func (t *textSlots[K, V, S]) textsOf(pairs []codec.Pair[K, V]) []string {
 }
 
 // search goes on from slot j, and takes the first free slot for a new key.
-func (t *textSlots[K, V, S]) search(k *textToken, j int, text string) uint32 {
+func (t *textTable[K, S]) search(k *textToken, j int, text string) uint32 {
 	long := k.b == longToken
 	for {
 		s := &t.slots[j]
@@ -173,7 +187,7 @@ func (t *textSlots[K, V, S]) search(k *textToken, j int, text string) uint32 {
 }
 
 // keep copies a long text into the arena.
-func (t *textSlots[K, V, S]) keep(text string) uint64 {
+func (t *textTable[K, S]) keep(text string) uint64 {
 	b := t.arena.take(4 + len(text))
 	binary.LittleEndian.PutUint32(b, uint32(len(text)))
 	copy(b[4:], text)
@@ -181,7 +195,7 @@ func (t *textSlots[K, V, S]) keep(text string) uint64 {
 }
 
 // text returns a slot's key as a view into the slot or the arena.
-func (t *textSlots[K, V, S]) text(s *textSlot[S]) string {
+func (t *textTable[K, S]) text(s *textSlot[S]) string {
 	if s.b>>56 == codec.LongText {
 		b := t.arena.at(s.b &^ (codec.LongText << 56))
 		n := binary.LittleEndian.Uint32(b)
@@ -198,20 +212,20 @@ func (t *textSlots[K, V, S]) text(s *textSlot[S]) string {
 // bigEndian: a word does not start with its low byte.
 var bigEndian = binary.NativeEndian.Uint16([]byte{1, 0}) != 1
 
-func (t *textSlots[K, V, S]) compare(x, y *textSlot[S]) int {
+func (t *textTable[K, S]) compare(x, y *textSlot[S]) int {
 	if c := cmp.Compare(spread(x.hash()), spread(y.hash())); c != 0 {
 		return c
 	}
 	return cmp.Compare(t.text(x), t.text(y))
 }
 
-func (t *textSlots[K, V, S]) arrange() {
+func (t *textTable[K, S]) arrange() {
 	gatherUsed(t.slots, func(s *textSlot[S]) bool { return s.b != 0 }, func(s *textSlot[S]) int { return place(s.hash(), len(t.slots)) })
 	nearlySorted(t.slots[:t.n], t.compare)
 	t.sorted = true
 }
 
-func (t *textSlots[K, V, S]) read(dst []codec.Pair[string, S], at int) ([]codec.Pair[string, S], int) {
+func (t *textTable[K, S]) read(dst []codec.Pair[string, S], at int) ([]codec.Pair[string, S], int) {
 	end := len(t.slots)
 	if t.sorted {
 		end = t.n
