@@ -51,6 +51,7 @@ type Plan struct {
 	Temp     string // parent of the session's folder; empty: local.dir, else the system's
 	Cache    string // folder of generated data; empty: data.DefaultDir
 	Out      string // the run folder; empty: a new one below "results"
+	NoEvents bool   // write no event file: the run can be compared, and not be reported on by stage or task
 	EventLog string // folder for Spark's own event log; empty: none, or what eventLog.dir says
 	Timeout  time.Duration
 	// Settings are the harness's own for the manifest, with who chose them.

@@ -100,10 +100,13 @@ func (e *execution) open() (err error) {
 	if e.folder, err = folder.Create(dir, e.manifest(id)); err != nil {
 		return &Usage{err}
 	}
-	if e.events, err = event.Create(e.folder.EventsPath()); err != nil {
-		return err
+	sinks := []event.Sink{&e.totals}
+	if !e.NoEvents {
+		if e.events, err = event.Create(e.folder.EventsPath()); err != nil {
+			return err
+		}
+		sinks = append(sinks, e.events)
 	}
-	sinks := []event.Sink{e.events, &e.totals}
 	var labels func() bool
 	if len(e.Profiles) > 0 {
 		sinks = append(sinks, &e.profiling.first)
@@ -171,7 +174,7 @@ func (e *execution) tell(warning string) {
 func (e *execution) manifest(id string) *folder.Manifest {
 	m := &folder.Manifest{
 		ID: id, Status: folder.Running, Started: e.began.UTC(), Command: e.Command,
-		Workload: e.Workload.Name, Iterations: e.Iterations, Warmup: e.Warmup, Verify: e.Verify,
+		Workload: e.Workload.Name, Iterations: e.Iterations, Warmup: e.Warmup, Verify: e.Verify, NoEvents: e.NoEvents,
 		Cores: e.Cores, Executors: e.Executors, Memory: e.Memory, Pinned: e.setup.Pinned(), Settings: e.Settings,
 		Machine: e.facts, Fingerprint: e.facts.Fingerprint(), Limits: e.limits,
 		Versions: ReadVersions(), Warnings: e.warnings,

@@ -58,6 +58,7 @@ func Differences(old, new *folder.Manifest) []Difference {
 	add("GODEBUG", old.Versions.GODEBUG, new.Versions.GODEBUG)
 	add("warm-up iterations", strconv.Itoa(old.Warmup), strconv.Itoa(new.Warmup))
 	add("verification", onOff(old.Verify), onOff(new.Verify))
+	add("event file", onOff(!old.NoEvents), onOff(!new.NoEvents))
 	add("temporary folder", setting(old, "temp"), setting(new, "temp"))
 	return out
 }

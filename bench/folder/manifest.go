@@ -38,6 +38,8 @@ type Manifest struct {
 	Iterations int  `json:"iterations"`
 	Warmup     int  `json:"warmup"`
 	Verify     bool `json:"verify"`
+	// NoEvents says that the run was made without an event file.
+	NoEvents bool `json:"no_events,omitempty"`
 
 	Cores     int         `json:"cores"`
 	Executors int         `json:"executors,omitempty"` // that the cores are divided among; 0: one

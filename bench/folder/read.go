@@ -51,7 +51,10 @@ func Open(dir string) (*Run, error) {
 	}
 	r.readSamples()
 	r.readVerdict()
-	if _, err := os.Stat(r.EventsPath()); err != nil {
+	switch _, err := os.Stat(r.EventsPath()); {
+	case r.Manifest.NoEvents:
+		r.problem("no event file: the run was made with --events=off, so there are no stages and tasks to report on")
+	case err != nil:
 		r.problem("%s is missing: there are no stages and tasks to report on", EventsFile)
 	}
 	return r, nil

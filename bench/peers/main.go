@@ -147,7 +147,7 @@ func list(w io.Writer, rows []*Row) error {
 		}
 		lines = append(lines, []string{row.Name, row.Title, strings.Join(sides, ", ")})
 	}
-	return table(w, 3, []string{"row", "work", "sides"}, lines)
+	return writeTable(w, 3, []string{"row", "work", "sides"}, lines)
 }
 
 // compare measures the rows. The report is written after each, so that what

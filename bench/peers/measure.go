@@ -23,6 +23,11 @@ func (l *lab) prepare(ctx context.Context, row *Row) error {
 // as many as asked for, verifies what they wrote, and judges. A side that
 // fails once or is wrong is told and has no figures.
 func (l *lab) measure(ctx context.Context, row *Row, rounds int) (*Result, error) {
+	if row.Part > 0 {
+		if err := l.ration(ctx, row); err != nil {
+			return nil, err
+		}
+	}
 	result := &Result{Row: row.Name, Title: row.Title, Date: time.Now().UTC().Truncate(time.Second), Rounds: rounds, Scale: l.scale, Budget: row.Budget}
 	var present []*Side
 	for _, s := range row.Sides {

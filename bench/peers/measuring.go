@@ -7,25 +7,31 @@ import (
 	"github.com/execbench/execbench/engine/units"
 )
 
+// withoutEvents ends the name of a workload's side that writes no event file.
+const withoutEvents = ", no event file"
+
 // measuringRow bounds what measuring every attempt costs the three main
-// workloads at 64 partitions. It cannot be switched off, so that there is
-// nothing to compare with; but an empty attempt does little else than being
-// measured, and all that it takes, times the attempts of a job, is more than
-// measuring takes of the job.
+// workloads at 64 partitions, in two ways. An empty attempt does little else
+// than being measured, so all that it takes, times the attempts of a job, is
+// more than measuring takes of the job. And each workload runs with the event
+// file and without it, in pairs, by their processor time. (Figures of attempts
+// are taken either way: they decide how attempts run.)
 func (l *lab) measuringRow() *Row {
 	n := l.scaled(1e6)
 	empty := l.queryJob("tasks", l.budget, "--tasks", strconv.Itoa(n), "--metg=false")
 	empty.Per = float64(n)
 	in, text, table := l.records(l.scaled(1e7)), l.text(units.Bytes(l.scaled(1e9))), l.table(l.scaled(1e7), l.scaled(1e6))
-	row := &Row{Name: "measuring", Title: "what measuring costs, at most: an empty attempt × attempts ÷ run time, at 64 partitions", Inputs: []*Input{in, text, table}, Budget: l.budget,
+	row := &Row{Name: "measuring", Title: "what measuring costs, at most: an empty attempt × attempts ÷ run time, at 64 partitions; and the event file, on ÷ off", Inputs: []*Input{in, text, table}, Budget: l.budget,
 		Sides: []*Side{empty}, Targets: []Target{{absolute, 0.01}}, Measuring: true}
 	for _, w := range []struct {
 		workload string
 		in       *Input
 	}{{"terasort", in}, {"wordcount", text}, {"groupby", table}} {
-		s := l.queryJob(w.workload, l.budget, "--input", w.in.Path, "--partitions", "64")
-		s.Name = w.workload
-		row.Sides = append(row.Sides, s)
+		on := l.queryJob(w.workload, l.budget, "--input", w.in.Path, "--partitions", "64")
+		on.Name = w.workload
+		off := l.queryJob(w.workload, l.budget, "--input", w.in.Path, "--partitions", "64", "--events=off")
+		off.Name = w.workload + withoutEvents
+		row.Sides = append(row.Sides, on, off)
 	}
 	return row
 }
@@ -37,24 +43,38 @@ type Cost struct {
 	Attempt  float64 `json:"empty_attempt_seconds"` // wall ÷ attempts: both workers have some
 	Seconds  float64 `json:"seconds"`
 	Share    Spread  `json:"share"`
-	Holds    bool    `json:"holds"`
+	// OnOff is the processor time with the event file ÷ without it, of pairs;
+	// Low and High are the interval of its median at 95 %.
+	OnOff Spread  `json:"on_off"`
+	Low   float64 `json:"low"`
+	High  float64 `json:"high"`
+	Pairs int     `json:"pairs"`
+	Holds bool    `json:"holds"`
 }
 
 // costs works them out, round by round.
 func costs(row *Row, runs map[string][]Run) ([]Cost, error) {
 	empty := runs[row.Sides[0].Name]
 	var table []Cost
-	for _, s := range row.Sides[1:] {
-		r := runs[s.Name]
-		if len(r) == 0 || len(empty) == 0 {
-			return nil, fmt.Errorf("%s or empty attempts have no runs", s.Name)
+	for i := 1; i+1 < len(row.Sides); i += 2 {
+		name := row.Sides[i].Name
+		on, off := runs[name], runs[row.Sides[i+1].Name]
+		if len(on) == 0 || len(off) == 0 || len(empty) == 0 {
+			return nil, fmt.Errorf("%s, with or without the event file, or empty attempts have no runs", name)
 		}
-		var shares []float64
-		for i := range min(len(r), len(empty)) {
-			shares = append(shares, empty[i].Seconds*float64(r[i].Attempts)/r[i].Seconds)
+		var shares, pairs []float64
+		for k := range min(len(on), len(empty)) {
+			shares = append(shares, empty[k].Seconds*float64(on[k].Attempts)/on[k].Seconds)
 		}
-		share := spreadOf(shares)
-		table = append(table, Cost{s.Name, r[0].Attempts, spreadOf(of(empty, secondsOf)).Median, spreadOf(of(r, secondsOf)).Median, share, share.Median <= row.Targets[0].AtMost})
+		for k := range min(len(on), len(off)) {
+			pairs = append(pairs, on[k].CPU/off[k].CPU)
+		}
+		c := Cost{Workload: name, Attempts: on[0].Attempts, Attempt: spreadOf(of(empty, secondsOf)).Median, Seconds: spreadOf(of(on, secondsOf)).Median,
+			Share: spreadOf(shares), OnOff: spreadOf(pairs), Pairs: len(pairs)}
+		c.Low, c.High = medianInterval(pairs)
+		// Nothing beyond its own interval: it may be that there is no cost.
+		c.Holds = c.Share.Median <= row.Targets[0].AtMost && c.Low <= 1
+		table = append(table, c)
 	}
 	return table, nil
 }

@@ -98,7 +98,7 @@ func TestJudge(t *testing.T) {
 		Targets: []Target{{fastestPeer, 0.5}, {limitSide, 1.5}, {polars, 0.2}, {"bigslice", 1}, {absolute, 1}, {spark, 0.1}},
 	}
 	runs := map[string][]Run{ours: runsOf(2, 1, 3), limitSide: runsOf(1, 1, 1), duckdb: runsOf(4, 4, 4), polars: runsOf(8, 9, 10), "bigslice": runsOf(8, 8, 8)}
-	var x Result
+	x := Result{Scale: 1}
 	if err := judge(row, runs, &x); err != nil {
 		t.Fatal(err)
 	}
@@ -119,12 +119,16 @@ func TestJudge(t *testing.T) {
 		t.Error("1 MiB is not within 8 MiB")
 	}
 	runs[ours][1].PeakRSS = 73 * units.MiB
-	x = Result{}
+	x = Result{Scale: 0.5}
+	if err := judge(row, runs, &x); err != nil || len(x.Judged) != 0 {
+		t.Errorf("half of the row is judged: %v (%v)", x.Judged, err)
+	}
+	x = Result{Scale: 1}
 	if err := judge(row, runs, &x); err != nil || *x.WithinBudget {
 		t.Errorf("73 MiB are within 8 and 64 MiB, error %v", err)
 	}
 	delete(runs, ours)
-	x = Result{}
+	x = Result{Scale: 1}
 	if err := judge(row, runs, &x); err != nil || len(x.Judged) > 0 || len(x.Sides) != 4 || x.Sides[0].Ratio != nil {
 		t.Errorf("without ours: %+v, error %v", x, err)
 	}
@@ -150,17 +154,39 @@ func TestGrowth(t *testing.T) {
 }
 
 // An empty attempt takes about 1 ms, and 16 of them a 32nd of half a second.
+// With the event file a run takes an eighth more than without.
 func TestCosts(t *testing.T) {
-	row := &Row{Sides: []*Side{{Name: ours}, {Name: "terasort"}}, Targets: []Target{{absolute, 0.01}}, Measuring: true}
-	runs := map[string][]Run{ours: runsOf(1.0/1024, 1.0/1024), "terasort": {{Seconds: 0.5, Attempts: 16}, {Seconds: 0.5, Attempts: 16}}}
+	row := &Row{Sides: []*Side{{Name: ours}, {Name: "terasort"}, {Name: "terasort" + withoutEvents}}, Targets: []Target{{absolute, 0.04}}, Measuring: true}
+	on := []Run{{Seconds: 0.5, CPU: 1.125, Attempts: 16}, {Seconds: 0.5, CPU: 2.25, Attempts: 16}}
+	off := []Run{{CPU: 1}, {CPU: 2}}
+	runs := map[string][]Run{ours: runsOf(1.0/1024, 1.0/1024), "terasort": on, "terasort" + withoutEvents: off}
 	got, err := costs(row, runs)
-	want := []Cost{{"terasort", 16, 1.0 / 1024, 0.5, Spread{0.03125, 0.03125, 0.03125}, false}}
-	if err != nil || !slices.Equal(got, want) {
+	one := func(v float64) Spread { return Spread{v, v, v} }
+	want := Cost{Workload: "terasort", Attempts: 16, Attempt: 1.0 / 1024, Seconds: 0.5, Share: one(0.03125), OnOff: one(1.125), Low: 1.125, High: 1.125, Pairs: 2}
+	if err != nil || len(got) != 1 || got[0] != want {
 		t.Errorf("costs are %+v, error %v; want %+v", got, err, want)
+	}
+	off[1].CPU = 4 // now it may as well be that there is no cost
+	if got, err = costs(row, runs); err != nil || !got[0].Holds {
+		t.Errorf("costs are %+v, error %v; they hold", got, err)
 	}
 	delete(runs, "terasort")
 	if _, err := costs(row, runs); err == nil {
 		t.Error("costs of no runs: no error")
+	}
+}
+
+func TestMedianInterval(t *testing.T) {
+	var v []float64
+	for n := range 20 {
+		v = append(v, float64((n*7)%20+1)) // 1 to 20, in disorder
+	}
+	// Of 20 tosses, five or fewer are heads in 2.07 %, six or fewer in 5.8 %.
+	if low, high := medianInterval(v); low != 6 || high != 15 {
+		t.Errorf("of 1 to 20: %v to %v", low, high)
+	}
+	if low, high := medianInterval(v[:5]); low != slices.Min(v[:5]) || high != slices.Max(v[:5]) {
+		t.Errorf("of five: %v to %v", low, high)
 	}
 }
 

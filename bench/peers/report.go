@@ -12,12 +12,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/olekukonko/tablewriter"
-	"github.com/olekukonko/tablewriter/renderer"
-	"github.com/olekukonko/tablewriter/tw"
-
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/machine"
+	"github.com/execbench/execbench/bench/table"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -86,7 +83,7 @@ func (r *Report) write(w io.Writer) error {
 	for _, x := range r.Results {
 		summary = append(summary, x.summary()...)
 	}
-	if err := table(w, 2, []string{"row", "against", "ours", "got", "target", "holds"}, summary); err != nil {
+	if err := writeTable(w, 2, []string{"row", "against", "ours", "got", "target", "holds"}, summary); err != nil {
 		return err
 	}
 	for _, x := range r.Results {
@@ -115,10 +112,10 @@ func (x *Result) summary() (lines [][]string) {
 		for _, g := range x.Growth {
 			worst, holds = max(worst, g.Ratio.Median), holds && g.Holds
 		}
-		lines = append(lines, []string{x.Row, "growth of a copy", time, number(worst), "≤ " + number(x.AtMost), yes(holds)})
+		lines = append(lines, []string{x.Row, "growth of a copy", time, number(worst), "≤ " + number(x.AtMost), x.verdict(holds)})
 	}
 	for _, c := range x.Costs {
-		lines = append(lines, []string{x.Row, c.Workload, seconds(c.Seconds), number(c.Share.Median), "≤ " + number(x.AtMost), yes(c.Holds)})
+		lines = append(lines, []string{x.Row, c.Workload, seconds(c.Seconds), number(c.Share.Median), "≤ " + number(x.AtMost), x.verdict(c.Holds)})
 	}
 	if x.WithinBudget != nil {
 		lines = append(lines, []string{x.Row, "budget and 64 MiB", dash, x.ourPeak().String(), "≤ " + (x.Budget + spare).String(), yes(*x.WithinBudget)})
@@ -143,7 +140,7 @@ func (x *Result) ourPeak() (peak units.Bytes) {
 func (x *Result) write(w io.Writer) error {
 	fmt.Fprintf(w, "## %s\n\n%s. Measured %s at commit %s, %d rounds", x.Row, sentence(x.Title), x.Date.Format("2006-01-02 15:04 UTC"), x.Commit, x.Rounds)
 	if x.Scale != 1 {
-		fmt.Fprintf(w, ", at %s of the size: targets are not for that", number(x.Scale))
+		fmt.Fprintf(w, ", at %s of the size: targets are not for that, and not judged", number(x.Scale))
 	}
 	fmt.Fprintf(w, ". Verified %s.\n\n", x.Verified)
 	var lines [][]string
@@ -158,24 +155,25 @@ func (x *Result) write(w io.Writer) error {
 		}
 		lines = append(lines, []string{s.Name, s.Metric, time, cpu, rss, ratio})
 	}
-	if err := table(w, 2, []string{"side", "timed", "median (min–max)", "CPU", "peak RSS", "ours ÷ this, median (min–max)"}, lines); err != nil {
+	if err := writeTable(w, 2, []string{"side", "timed", "median (min–max)", "CPU", "peak RSS", "ours ÷ this, median (min–max)"}, lines); err != nil {
 		return err
 	}
 	lines = nil
 	for _, g := range x.Growth {
-		lines = append(lines, []string{size(g.Bytes), number(g.Ours), number(g.Copy), fmt.Sprintf("%s (%s–%s)", number(g.Ratio.Median), number(g.Ratio.Min), number(g.Ratio.Max)), yes(g.Holds)})
+		lines = append(lines, []string{size(g.Bytes), number(g.Ours), number(g.Copy), fmt.Sprintf("%s (%s–%s)", number(g.Ratio.Median), number(g.Ratio.Min), number(g.Ratio.Max)), x.verdict(g.Holds)})
 	}
 	if len(lines) > 0 {
-		if err := table(w, 0, []string{"size", "ours, s/GB", "copy, s/GB", "growth of ours ÷ growth of the copy", "holds"}, lines); err != nil {
+		if err := writeTable(w, 0, []string{"size", "ours, s/GB", "copy, s/GB", "growth of ours ÷ growth of the copy", "holds"}, lines); err != nil {
 			return err
 		}
 	}
 	lines = nil
 	for _, c := range x.Costs {
-		lines = append(lines, []string{c.Workload, strconv.FormatInt(c.Attempts, 10), seconds(c.Attempt), seconds(c.Seconds), fmt.Sprintf("%s (%s–%s)", number(c.Share.Median), number(c.Share.Min), number(c.Share.Max)), yes(c.Holds)})
+		lines = append(lines, []string{c.Workload, strconv.FormatInt(c.Attempts, 10), seconds(c.Attempt), seconds(c.Seconds), fmt.Sprintf("%s (%s–%s)", number(c.Share.Median), number(c.Share.Min), number(c.Share.Max)),
+			fmt.Sprintf("%.4f (%.4f–%.4f, %d pairs)", c.OnOff.Median, c.Low, c.High, c.Pairs), x.verdict(c.Holds)})
 	}
 	if len(lines) > 0 {
-		if err := table(w, 1, []string{"workload", "attempts", "an empty attempt", "run", "share, at most", "holds"}, lines); err != nil {
+		if err := writeTable(w, 1, []string{"workload", "attempts", "an empty attempt", "run", "share, at most", "event file, CPU on ÷ off (interval)", "holds"}, lines); err != nil {
 			return err
 		}
 	}
@@ -207,6 +205,14 @@ func yes(holds bool) string {
 	return "NO"
 }
 
+// verdict says whether a target of a row holds, if it was measured for that.
+func (x *Result) verdict(holds bool) string {
+	if !x.full() {
+		return dash
+	}
+	return yes(holds)
+}
+
 // number writes three digits.
 func number(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) }
 
@@ -230,26 +236,8 @@ func shell(command []string) string {
 	return b.String()
 }
 
-// table writes Markdown; the first columns are left aligned.
-func table(w io.Writer, left int, header []string, rows [][]string) error {
-	align := make([]tw.Align, len(header))
-	for i := range align {
-		align[i] = tw.AlignRight
-		if i < left {
-			align[i] = tw.AlignLeft
-		}
-	}
-	cells := tw.CellConfig{Formatting: tw.CellFormatting{AutoWrap: tw.WrapNone, AutoFormat: tw.Off}, Alignment: tw.CellAlignment{PerColumn: align}}
-	t := tablewriter.NewTable(w, tablewriter.WithConfig(tablewriter.Config{Header: cells, Row: cells}), tablewriter.WithRenderer(renderer.NewMarkdown()))
-	t.Header(header)
-	for _, r := range rows {
-		if err := t.Append(r); err != nil {
-			return err
-		}
-	}
-	if err := t.Render(); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
+// writeTable writes Markdown; the first columns are left aligned.
+func writeTable(w io.Writer, left int, header []string, rows [][]string) error {
+	t := table.Table{Header: header, Left: table.First(left), Rows: rows}
+	return t.Write(w, true)
 }

@@ -13,6 +13,9 @@ type Row struct {
 	// Verify names the workload by which the sides' outputs are verified after
 	// the rounds; empty: ours verifies itself in the round that is not counted.
 	Verify string
+	// Part of what the second side needs is the memory of the first; 0: the
+	// row's budget.
+	Part float64
 	// Sizes make a row one about growth: sides come by size, see growth.go.
 	Sizes []units.Bytes
 	// Measuring makes a row one about what measuring costs, see measuring.go.

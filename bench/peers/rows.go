@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -29,7 +31,7 @@ func (l *lab) rows() []*Row {
 		l.pageRankRow(1e6, 1e7, 10),
 		l.kMeansRow(1e6, 10),
 		l.tasksRow(1e6, 1e5), l.shortestTaskRow(), l.measuringRow(),
-		l.quarterRow("sort-quarter", "sort 1 GB in a quarter of the memory", "terasort", l.records(l.scaled(1e7)), l.part(1500*units.MB/4)),
+		l.quarterRow("sort-quarter", "sort 1 GB in a quarter of the memory", "terasort", l.records(l.scaled(1e7))),
 		l.sortGrowthRow(), l.wordsGrowthRow(), l.spillGrowthRow(),
 	)
 	return all
@@ -268,10 +270,25 @@ func (l *lab) shortestTaskRow() *Row {
 // inMemory is ours with all the memory that it wants.
 const inMemory = "in memory"
 
-// quarterRow compares ours with itself in memory.
-func (l *lab) quarterRow(name, title, workload string, in *Input, memory units.Bytes) *Row {
+// quarterRow compares ours with itself in memory: it gets a quarter of what
+// it needs there at its peak, which is measured before the rounds.
+func (l *lab) quarterRow(name, title, workload string, in *Input) *Row {
 	free := l.fileJob(name+"-free", workload, l.budget, in)
 	free.Name = inMemory
-	return &Row{Name: name, Title: title, Inputs: []*Input{in}, Verify: workload, Budget: memory,
-		Sides: []*Side{l.fileJob(name, workload, memory, in), free}, Targets: []Target{{inMemory, 2.5}}}
+	return &Row{Name: name, Title: title, Inputs: []*Input{in}, Verify: workload, Part: 0.25,
+		Sides: []*Side{l.fileJob(name, workload, l.budget, in), free}, Targets: []Target{{inMemory, 2.5}}}
+}
+
+// ration gives the first side of a row its part of the memory that the second
+// needs.
+func (l *lab) ration(ctx context.Context, row *Row) error {
+	r, err := l.once(ctx, row.Sides[1], false)
+	if err != nil {
+		return fmt.Errorf("cannot measure what memory it needs: %w", err)
+	}
+	row.Budget = units.Bytes(float64(r.PeakRSS) * row.Part)
+	s := row.Sides[0]
+	s.Args[slices.Index(s.Args, "--memory")+1] = memoryFlag(row.Budget)
+	l.say("%s · in memory it needs %v, so it gets %v", row.Name, r.PeakRSS, row.Budget)
+	return nil
 }

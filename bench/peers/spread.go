@@ -22,6 +22,26 @@ func spreadOf(values []float64) Spread {
 	return Spread{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
 }
 
+// medianInterval is an interval that holds the median of what the values are
+// drawn from at 95 % or more: the values whose ranks a fair coin's heads, one
+// toss a value, keep between so often. With fewer than six values it is all of
+// them, at less.
+func medianInterval(values []float64) (low, high float64) {
+	v := slices.Sorted(slices.Values(values))
+	n := len(v)
+	if n == 0 {
+		return math.NaN(), math.NaN()
+	}
+	rank, below, next := 0, 0.0, math.Pow(0.5, float64(n)) // P(heads ≤ rank-1), P(heads = rank)
+	for below+next <= 0.025 && rank < (n-1)/2 {
+		below += next
+		next *= float64(n-rank) / float64(rank+1)
+		rank++
+	}
+	rank = max(rank-1, 0)
+	return v[rank], v[n-1-rank]
+}
+
 // ratios are those of values of the same round, one by one, so that what
 // slowed a whole round down does not show.
 func ratios(a, b []Run) []float64 {

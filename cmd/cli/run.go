@@ -111,6 +111,7 @@ type runFlags struct {
 	timeout    durationFlag
 	profile    kindsFlag
 	noVerify   bool
+	events     string
 	eventLog   string
 	out        string
 	json       bool
@@ -127,6 +128,8 @@ func (r *runFlags) add(f *pflag.FlagSet) {
 	f.Var(&r.timeout, "timeout", "end the run after this long")
 	f.Var(&r.profile, "profile", "profiles to take, each in one more execution that is no sample: "+strings.Join(profiles.Kinds(), ",")+"; or all")
 	f.BoolVar(&r.noVerify, "no-verify", false, "do not check the answers; the run is marked as unverified")
+	r.events = "on"
+	f.Var(&choiceFlag{&r.events, []string{"on", "off"}}, "events", "write the event file, from which reports are made; without it the run can only be timed")
 	f.StringVar(&r.eventLog, "event-log", "", "`FOLDER` for Spark's own JSON event log, written as the run goes")
 	f.StringVar(&r.out, "out", "", "the run `FOLDER`, new or empty (default: results/TIME-WORKLOAD-ID)")
 	f.BoolVar(&r.json, "json", false, "write the report as JSON")
@@ -183,7 +186,7 @@ func (a *app) run(c *cobra.Command, w *workloads.Workload, v workloads.Values, f
 		Workload: w, Values: v, Sources: map[string]string{},
 		Input: f.input, Output: f.output, Iterations: f.iterations, Warmup: f.warmup, Verify: !f.noVerify, Profiles: f.profile,
 		Conf: layers, Cores: f.cores, Executors: f.executors, Memory: units.Bytes(f.memory), Pin: f.pin == "on",
-		Temp: f.temp, Cache: f.data, Out: f.out, EventLog: f.eventLog, Timeout: time.Duration(f.timeout),
+		Temp: f.temp, Cache: f.data, Out: f.out, NoEvents: f.events == "off", EventLog: f.eventLog, Timeout: time.Duration(f.timeout),
 		Command: append([]string{"execbench"}, a.args...),
 	}
 	c.Flags().VisitAll(func(fl *pflag.Flag) {

@@ -157,7 +157,7 @@ func (r *runFlags) args(flags *pflag.FlagSet, size *suite.Size) (args []string) 
 			add("conf", pair)
 		}
 	}
-	for _, name := range []string{"cores", "executors", "properties", "master", "pin", "temp", "data", "profile", "no-verify", "event-log", "samples"} {
+	for _, name := range []string{"cores", "executors", "properties", "master", "pin", "temp", "data", "profile", "no-verify", "events", "event-log", "samples"} {
 		if f := flags.Lookup(name); given(name) {
 			add(name, f.Value.String())
 		}
