@@ -195,6 +195,29 @@ func TestCAN_008_FutureJobsOfAGroup(t *testing.T) {
 	check(t, err, n, 10)
 }
 
+func TestCAN_008_TheLatestGroupsAreRemembered(t *testing.T) {
+	for _, c := range []struct {
+		limit   int // 0: the default
+		forgets int // groups
+	}{{0, 0}, {5, 1}, {3, 3}} {
+		var keys map[string]string
+		if c.limit > 0 {
+			keys = conf("scheduler.numCancelledJobGroupsToTrack", fmt.Sprint(c.limit))
+		}
+		r := start(t, engine.Config{Conf: keys})
+		for i := range 6 {
+			r.CancelJobGroup(fmt.Sprint("group ", i), "for good", true)
+			r.CancelJobGroup("group 0", "again: it does not count anew", i < 3)
+		}
+		for i := range 6 {
+			_, err := engine.Range(r.Session, 10, 3).Count(engine.WithJobGroup(t.Context(), fmt.Sprint("group ", i), ""))
+			if forgotten := i < c.forgets; (err == nil) != forgotten {
+				t.Errorf("limit %d: a job of group %d ends with %v", c.limit, i, err)
+			}
+		}
+	}
+}
+
 // TestCAN_002 cancels a job while it caches: no partial partition stays.
 func TestCAN_002_NoPartialPartitionIsCached(t *testing.T) {
 	r := start(t, engine.Config{})

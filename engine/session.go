@@ -191,7 +191,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) error {
 	s.driver = scheduler.New(scheduler.Config{
 		Executors:   s.groups.specs(),
 		MaxFailures: set.MaxFailures, MaxConsecutiveStageAttempts: set.MaxConsecutiveStageAttempts,
-		MaxStageAttempts: set.MaxStageAttempts, TaskCPUs: set.TaskCPUs,
+		MaxStageAttempts: set.MaxStageAttempts, MaxCancelledGroups: set.MaxCancelledGroups, TaskCPUs: set.TaskCPUs,
 		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
 		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
 		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(len(s.groups.all())), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,

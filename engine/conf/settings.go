@@ -61,6 +61,7 @@ type Settings struct {
 	TaskCPUs                    int // task.cpus
 	MaxConsecutiveStageAttempts int // stage.maxConsecutiveAttempts
 	MaxStageAttempts            int // stage.maxAttempts
+	MaxCancelledGroups          int // scheduler.numCancelledJobGroupsToTrack
 	SchedulingMode              SchedulingMode
 	AllocationFile              string // scheduler.allocation.file; empty: none
 	LocalityWait                LocalityWait

@@ -22,7 +22,6 @@ var ignoredKeys = []Key{
 	{Name: "locality.wait.legacyResetOnTaskLaunch", Kind: KindBool, Default: "false", Ignored: "the delay timer resets as in Spark since 3.1", Doc: "Reset the locality timer at every launch."},
 	{Name: "stage.ignoreDecommissionFetchFailure", Kind: KindBool, Default: "true", Ignored: "no executor is decommissioned", Doc: "Do not count fetch failures of decommissioned executors."},
 	{Name: "scheduler.stage.legacyAbortAfterKillTasks", Kind: KindBool, Default: "true", Ignored: "a stage is aborted in one way", Doc: "Order of abort and kill."},
-	{Name: "scheduler.numCancelledJobGroupsToTrack", Kind: KindInt, Default: "1000", Ignored: "cancelled groups are remembered for the session", Doc: "Cancelled job groups remembered."},
 	{Name: "executor.memory", Kind: KindBytes, Unit: "m", Default: "1g", Ignored: "driver and workers are one process: driver.memory or --memory is its budget", Doc: "Heap of an executor."},
 	{Name: "executor.cores", Kind: KindInt, Default: "1", Ignored: "workers are divided evenly among the executors (--cores, --executors)", Doc: "Slots of an executor."},
 	{Name: "executor.instances", Kind: KindInt, Default: "2", Ignored: "use --executors, which divides the workers of this process", Doc: "Executors of an application."},

@@ -32,6 +32,8 @@ type Config struct {
 	ResubmitDelay               time.Duration // from a fetch failure to the resubmission; 200 ms
 	TaskCPUs                    int           // slots that an attempt takes; 1
 
+	MaxCancelledGroups int // groups whose future jobs are cancelled too, the latest; 1000
+
 	Mode         conf.SchedulingMode // order among jobs; FIFO
 	Pools        []conf.Pool         // FAIR: from the allocation file
 	LocalityWait conf.LocalityWait   // zero: no waiting
@@ -81,6 +83,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxStageAttempts, math.MaxInt32)
 	def(&c.TaskCPUs, 1)
 	def(&c.ResultGetters, 4)
+	def(&c.MaxCancelledGroups, 1000)
 	def(&c.Barrier.CheckMaxFailures, 40)
 	wait(&c.ResubmitDelay, 200*time.Millisecond)
 	wait(&c.Barrier.SyncTimeout, 365*24*time.Hour)

@@ -26,7 +26,7 @@ type Core struct {
 	failed    []*stage              // to resubmit when the delay is over
 	resubmit  int64                 // when; 0: not set
 	nextStage id.Stage
-	groups    map[string]bool // cancelled with their future jobs
+	groups    []string // cancelled with their future jobs; the latest MaxCancelledGroups
 	locations map[id.Node][][]task.Location
 	submits   []*stage // a stack: stages to submit before this step ends
 	asked     int      // task binaries asked for and not made
@@ -82,7 +82,6 @@ func NewCore(cfg Config, cached func(n id.Node, partitions int) [][]task.Locatio
 		jobs:      map[id.Job]*job{},
 		stages:    map[id.Stage]*stage{},
 		shuffles:  map[id.Shuffle]*stage{},
-		groups:    map[string]bool{},
 		locations: map[id.Node][][]task.Location{},
 		hosts:     map[string]int64{},
 		root:      newRoot(cfg.Mode, cfg.Pools),

@@ -70,7 +70,7 @@ func (c *Core) jobSubmitted(n id.Job, spec *JobSpec) { c.startJob(&waitingJob{id
 // before that is told to the caller alone: there are no events of such a job.
 func (c *Core) startJob(w *waitingJob) {
 	spec := w.spec
-	if g := spec.Properties[propGroup]; g != "" && c.groups[g] {
+	if g := spec.Properties[propGroup]; g != "" && slices.Contains(c.groups, g) {
 		c.refuse(w.id, fmt.Sprintf("its group %q is cancelled", g), ErrCancelled)
 		return
 	}
@@ -342,8 +342,11 @@ func (c *Core) cancelWhere(reason string, match func(*job) bool) {
 }
 
 func (c *Core) cancelGroup(e *GroupCancelled) {
-	if e.Future {
-		c.groups[e.Group] = true
+	if e.Future && !slices.Contains(c.groups, e.Group) {
+		c.groups = append(c.groups, e.Group)
+		if more := len(c.groups) - c.cfg.MaxCancelledGroups; more > 0 {
+			c.groups = slices.Delete(c.groups, 0, more)
+		}
 	}
 	c.cancelWhere(e.Reason, func(j *job) bool { return j.spec.Properties[propGroup] == e.Group })
 }
