@@ -4,6 +4,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/scheduler"
 )
 
 // What tests of the public behaviour must do behind its back.
@@ -72,3 +73,6 @@ func OpenOn(cfg Config, fs fsys.FS) (*Session, error) {
 	}
 	return s, nil
 }
+
+// Progress is what a heartbeat tells of the attempts that run.
+func Progress(s *Session) []scheduler.Progress { return progress(s.groups.all()[0].executor) }

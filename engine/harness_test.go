@@ -83,6 +83,12 @@ func (r *recorder) Emit(e event.Event) {
 	case *event.BlockManagerRemoved:
 		c := *e
 		kept = &c
+	case *event.SpeculativeTaskSubmitted:
+		c := *e
+		kept = &c
+	case *event.Excluded:
+		c := *e
+		kept = &c
 	default:
 		return
 	}

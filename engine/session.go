@@ -62,6 +62,8 @@ type core struct {
 	sampler *sampler
 	record  *Recording // nil: nothing is recorded
 
+	nextBeat int64 // when executors show that they live; of the sampler
+
 	lastStage atomic.Pointer[stage] // what the latest attempt runs
 
 	graph        *graph
@@ -194,7 +196,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) error {
 		MaxStageAttempts: set.MaxStageAttempts, MaxCancelledGroups: set.MaxCancelledGroups, TaskCPUs: set.TaskCPUs,
 		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
 		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
-		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(len(s.groups.all())), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
+		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(len(s.groups.all())), HeartbeatTimeout: s.heartbeatTimeout(), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
 		MaxUntaken: untakenResults(budget), Chain: maxChain,
 	}, deps)
 	s.groups.driver, s.groups.decode = s.driver, s.decoderOf
@@ -425,6 +427,7 @@ func (s *Session) sample(pm *processMemory) {
 	for _, g := range s.groups.all() {
 		g.executor.Reap(s.now())
 	}
+	s.beat()
 }
 
 // Phase marks a stretch of the run for reports; the returned function ends

@@ -149,11 +149,9 @@ func (f *folding) event(e event.Event) {
 		f.stageCompleted(e)
 	case *event.TaskStart:
 		s := f.stage(e.Info.StageAttempt)
-		s.Counts.Started++
-		s.Counts.Running++
+		s.Counts.start(e)
 		for _, j := range f.byStage[e.Info.Stage] {
-			j.Counts.Started++
-			j.Counts.Running++
+			j.Counts.start(e)
 		}
 		f.at(e.Info.Launch)
 	case *event.TaskEnd:
@@ -327,22 +325,37 @@ func (s *Stage) routed(by task.Route, f *Figures) {
 	r.Fetch += f[ResultFetch]
 }
 
+func (c *Counts) start(e *event.TaskStart) {
+	c.Started++
+	c.Running++
+	if e.Info.Speculative {
+		c.Speculative.Started++
+	}
+}
+
 // end counts an attempt's end; fresh says that its index had no success yet.
 func (c *Counts) end(e *event.TaskEnd, fresh bool) {
 	if counted(e) {
 		c.Running--
 	}
+	copies := &c.Speculative
+	if !e.Info.Speculative {
+		copies = new(Speculative) // not looked at
+	}
 	switch kindOf(e) {
 	case ended:
 		c.Succeeded++
+		copies.Succeeded++
 	case killed:
 		c.Killed++
+		copies.Killed++
 		if c.KilledBy == nil {
 			c.KilledBy = make(map[string]int64)
 		}
 		c.KilledBy[killReason(e)]++
 	default:
 		c.Failed++
+		copies.Failed++
 	}
 	if fresh {
 		c.Indices++

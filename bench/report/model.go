@@ -58,6 +58,17 @@ type Counts struct {
 	KilledBy map[string]int64 `json:"killed_by,omitempty"`
 	// Indices counts tasks of which at least one attempt succeeded.
 	Indices int64 `json:"completed_indices"`
+	// Speculative counts those of the attempts that were second attempts of
+	// slow tasks.
+	Speculative Speculative `json:"speculative,omitzero"`
+}
+
+// Speculative tells how second attempts of slow tasks ended.
+type Speculative struct {
+	Started   int64 `json:"started"`
+	Succeeded int64 `json:"succeeded"` // before the first attempt did
+	Failed    int64 `json:"failed"`
+	Killed    int64 `json:"killed"`
 }
 
 // Job is one action.

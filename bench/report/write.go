@@ -44,6 +44,7 @@ func (m *Model) Write(w io.Writer, f Format, o Show) error {
 	}
 	d.table(jobTable(jobs))
 	d.table(stageTable(stages))
+	d.table(speculativeTable(stages))
 	d.table(routeTable(stages))
 	m.writeFailures(&d)
 	for _, s := range stages {
@@ -182,6 +183,17 @@ func stageTable(stages []*Stage) *table.Table {
 		t.Add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, s.Status, span(s.Submitted, s.Completed), text(s.Tasks),
 			text(s.Counts.Succeeded), text(s.Counts.Failed), text(s.Counts.Killed), duration(s.totals[Wall]), size(InputBytes), size(OutputBytes),
 			size(ShuffleReadBytes), size(ShuffleWriteBytes), size(DiskSpilled))
+	}
+	return t
+}
+
+// speculativeTable has a row for each stage with second attempts of slow tasks.
+func speculativeTable(stages []*Stage) *table.Table {
+	t := &table.Table{Title: "Second attempts of slow tasks", Left: []int{0, 1}, Header: []string{"stage", "name", "launched", "succeeded first", "failed", "killed"}}
+	for _, s := range stages {
+		if c := &s.Counts.Speculative; c.Started > 0 {
+			t.Add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, text(c.Started), text(c.Succeeded), text(c.Failed), text(c.Killed))
+		}
 	}
 	return t
 }

@@ -161,6 +161,8 @@ func TestErrorsNameKeyValueAndWhatIsAccepted(t *testing.T) {
 		{"redaction.regex", "(", []string{"redaction.regex=("}},
 		{"speculation.efficiency.processRateMultiplier", "0", []string{"below 0.000001"}},
 		{"speculation.interval", "0", []string{"below 1ms"}},
+		{"network.timeout", "10", []string{"network.timeout=10", "it must be below"}},
+		{"executor.heartbeatInterval", "3min", []string{"executor.heartbeatInterval=3min", "it must be below"}},
 	} {
 		_, _, err := Parse(map[string]string{c.key: c.value})
 		if _, ok := errors.AsType[*KeyError](err); !ok {

@@ -132,6 +132,13 @@ func ParseLayers(layers ...Layer) (Settings, []Warning, error) {
 		}
 		return Settings{}, warnings, v.refuse(fmt.Errorf("it is not below task.maxFailures, which is %d: a job would be aborted before its task avoids a host", set.MaxFailures))
 	}
+	if set.Heartbeat.Interval >= set.Heartbeat.Timeout {
+		v, ok := given["network.timeout"]
+		if !ok {
+			v = given["executor.heartbeatInterval"]
+		}
+		return Settings{}, warnings, v.refuse(fmt.Errorf("executor.heartbeatInterval is %v and network.timeout %v: it must be below", set.Heartbeat.Interval, set.Heartbeat.Timeout))
+	}
 	if _, err := regexp.Compile(set.redaction); err != nil {
 		return Settings{}, warnings, given["redaction.regex"].refuse(err)
 	}

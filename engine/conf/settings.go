@@ -69,6 +69,7 @@ type Settings struct {
 	Reaper                      Reaper
 	Speculation                 Speculation
 	Exclusion                   Exclusion
+	Heartbeat                   Heartbeat
 
 	MaxResultSize       units.Bytes // driver.maxResultSize; 0: no limit
 	MaxDirectResultSize units.Bytes // task.maxDirectResultSize, at most MaxMessageSize
@@ -144,6 +145,12 @@ type Exclusion struct {
 
 // On reports whether failures exclude anything.
 func (e *Exclusion) On() bool { return e.TaskAndStage || e.Application }
+
+// Heartbeat says how executors show that they live.
+type Heartbeat struct {
+	Interval time.Duration // executor.heartbeatInterval, below Timeout
+	Timeout  time.Duration // network.timeout
+}
 
 // ListenerQueues are the scheduler.listenerbus.* keys.
 type ListenerQueues struct {

@@ -1,7 +1,7 @@
 package conf
 
-// exclusionKeys keep tasks away from executors where tasks fail (scheduler,
-// exclude.go). They need several executors.
+// exclusionKeys are about executors where tasks fail (scheduler, exclude.go)
+// and those that fall silent (heartbeat.go). They need several executors.
 var exclusionKeys = []Key{
 	{Name: "excludeOnFailure.enabled", Kind: KindBool, Default: "false",
 		Doc:  "Keep tasks away from executors where tasks fail. With one executor it has no effect: excluding that would leave none.",
@@ -33,6 +33,12 @@ var exclusionKeys = []Key{
 	{Name: "excludeOnFailure.timeout", Kind: KindDuration, Unit: "ms", Default: "1h", Min: "1ms",
 		Doc:  "How long a failure counts for all jobs, and how long they avoid an executor.",
 		bind: func(s *Settings) any { return &s.Exclusion.Timeout }},
+	{Name: "executor.heartbeatInterval", Kind: KindDuration, Unit: "ms", Default: "10s", Min: "1ms",
+		Doc:  "Pause between an executor's signs of life; below network.timeout. One is told unless each of its workers is in an attempt that ignores its kill.",
+		bind: func(s *Settings) any { return &s.Heartbeat.Interval }},
+	{Name: "network.timeout", Kind: KindDuration, Unit: "s", Default: "120s", Min: "2ms",
+		Doc:  "Silence after which an executor is lost. A session with one executor never loses it so, as in Spark's local mode.",
+		bind: func(s *Settings) any { return &s.Heartbeat.Timeout }},
 	{Name: "scheduler.excludeOnFailure.unschedulableTaskSetTimeout", Kind: KindDuration, Unit: "s", Default: "120s", Min: "1ms",
 		Doc:  "How long a stage that can run on no executor waits for one before its jobs are aborted.",
 		bind: func(s *Settings) any { return &s.Exclusion.UnschedulableTimeout }},

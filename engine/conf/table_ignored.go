@@ -7,7 +7,7 @@ const (
 	ourCodec      = "rows are stored by the codecs of the engine, accounted exactly"
 	ourLog        = "the exported event log has one form, which Spark's History Server reads"
 	noReplacement = "the workers of a session are not replaced"
-	noHeartbeat   = "driver and workers share a process, which cannot be silent in part"
+	noHeartbeat   = "heartbeats do not leave the process, so none can fail or weigh anything"
 )
 
 // ignoredKeys are Spark's keys that we know and that have no effect here.
@@ -27,12 +27,10 @@ var ignoredKeys = []Key{
 	{Name: "executor.instances", Kind: KindInt, Default: "2", Ignored: "use --executors, which divides the workers of this process", Doc: "Executors of an application."},
 	{Name: "cores.max", Kind: KindInt, Ignored: "use --cores or the master local[N]", Doc: "Cores of an application."},
 	{Name: "driver.cores", Kind: KindInt, Default: "1", Ignored: "use --cores or the master local[N]", Doc: "Cores of the driver."},
-	{Name: "executor.heartbeatInterval", Kind: KindDuration, Unit: "ms", Default: "10s", Ignored: noHeartbeat, Doc: "Pause between heartbeats."},
 	{Name: "executor.heartbeat.maxFailures", Kind: KindInt, Default: "60", Ignored: noHeartbeat, Doc: "Failed heartbeats after which an executor exits."},
 	{Name: "executor.heartbeat.dropZeroAccumulatorUpdates", Kind: KindBool, Default: "true", Ignored: noHeartbeat, Doc: "Leave zero updates out of heartbeats."},
 	{Name: "executor.metrics.pollingInterval", Kind: KindDuration, Unit: "ms", Default: "0", Ignored: "memory is sampled by the harness", Doc: "Pause between samples of executor metrics."},
 	{Name: "executor.killOnFatalError.depth", Kind: KindInt, Default: "5", Ignored: "a panic of user code fails its attempt and nothing else", Doc: "How deep a cause is looked at for fatal errors."},
-	{Name: "network.timeout", Kind: KindDuration, Unit: "s", Default: "120s", Ignored: noHeartbeat, Doc: "Silence after which an executor is lost."},
 	{Name: "network.maxRemoteBlockSizeFetchToMem", Kind: KindBytes, Unit: "b", Default: "200m", Ignored: localBlocks, Doc: "Largest remote block fetched to memory."},
 	{Name: "memory.offHeap.enabled", Kind: KindBool, Default: "false", Ignored: "all pages are off the heap", Doc: "Keep pages off the heap."},
 	{Name: "memory.offHeap.size", Kind: KindBytes, Unit: "b", Default: "0", Ignored: "all pages are off the heap, within the one budget", Doc: "Memory off the heap."},

@@ -65,6 +65,20 @@ func (e *Executor) Running() []RunningTask {
 	return list
 }
 
+// Serves reports whether any worker does, or waits for, what it is given. An
+// executor serves no more while each of its workers is in an attempt that was
+// told to end and has not.
+func (e *Executor) Serves() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, w := range e.mu.workers {
+		if c := w.current; c == nil || w.coming.Load() || c.killedAt.Load() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Reap gives up the slots of attempts that have ignored their kill for longer
 // than the reaper's timeout: it logs their stacks and tells the driver how
 // many workers still serve. If such an attempt ends after all, its status is

@@ -295,6 +295,14 @@ func (d *Driver) SlotLost(t id.Task, left int) {
 // AddExecutor brings slots.
 func (d *Driver) AddExecutor(x ExecutorSpec) { d.box.post(item{event: &ExecutorAdded{x}}) }
 
+// Heartbeat tells that an executor lives and how far its attempts are. The
+// channel gets one answer, which may be left there: OK, unless the driver does
+// not know the executor and it is to come again. The caller may find itself
+// stepping the scheduler.
+func (d *Driver) Heartbeat(n id.Executor, list []Progress) <-chan Answer {
+	return d.question(func(k Token) Event { return &Heartbeat{Token: k, Executor: n, Progress: list} })
+}
+
 // ExecutorGone tells that an executor answers no more: nothing is launched
 // there from now on, and what ran there is not launched elsewhere before
 // LoseExecutor tells why it went.
