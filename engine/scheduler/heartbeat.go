@@ -26,8 +26,15 @@ func (c *Core) heartbeat(e *Heartbeat) {
 func (c *Core) tooSilent(x *executor) int64 { return x.seen + int64(c.cfg.HeartbeatTimeout) + 1 }
 
 // expireSilent gives up the executors that were silent too long, and comes
-// back when the next of them might have been.
+// back when the next of them might have been. A look that comes much too late
+// tells that the driver stood still (it was stopped, or its machine): then it
+// is not the executors that were silent.
 func (c *Core) expireSilent() {
+	if late := c.now - c.silence; late > int64(c.cfg.HeartbeatTimeout)/10 {
+		for _, x := range c.executors {
+			x.seen = min(c.now, x.seen+late+1)
+		}
+	}
 	c.silence = 0
 	for _, x := range c.executors {
 		if !x.alive {

@@ -69,7 +69,7 @@ func TestSCH_012_SilentExecutorIsLost(t *testing.T) {
 	for _, n := range on["b"] {
 		h.gone(n)
 	}
-	h.after(timeout / 2) // a has been silent for just the timeout
+	h.after(1)
 	if got := h.lines("event ExecutorRemoved"); len(got) != 1 || !strings.Contains(got[0], "b") {
 		t.Fatalf("removed: %q", got)
 	}
@@ -82,6 +82,10 @@ func TestSCH_012_SilentExecutorIsLost(t *testing.T) {
 			t.Errorf("attempt %d ended with %v, which counts as %d failures", n, e.Reason, h.core.sets[0].fails[e.Info.Index])
 		}
 	}
+	h.after(timeout/2 - 1) // a has been silent for just the timeout
+	if got := h.lines("event ExecutorRemoved"); len(got) != 1 {
+		t.Fatalf("removed: %q", got)
+	}
 	if h.beat("b") {
 		t.Error("b is not to come again")
 	}
@@ -90,10 +94,35 @@ func TestSCH_012_SilentExecutorIsLost(t *testing.T) {
 	}
 	h.finish()
 	h.succeeded(0, 4)
-	h.after(timeout)
-	h.after(1)
-	if h.core.anyExecutor() || h.core.silence != 0 {
-		t.Errorf("a is alive after its silence; the next look at %v", h.core.silence)
+	for range 3 { // looks, as asked for
+		if h.core.silence > h.now {
+			h.now = h.core.silence
+			h.do(&TimerDue{})
+		}
+	}
+	if h.core.anyExecutor() || h.core.silence != 0 || h.now != int64(timeout/2*5+1) {
+		t.Errorf("at %v: is a alive %v; the next look at %v", time.Duration(h.now), h.core.anyExecutor(), time.Duration(h.core.silence))
+	}
+	h.empty()
+}
+
+// A driver that stood still hears first what executors say now.
+func TestSCH_012_DriverThatStoodStill(t *testing.T) {
+	const timeout = 120 * time.Second
+	cfg := two(1)
+	cfg.HeartbeatTimeout = timeout
+	h := newHarness(t, cfg)
+	h.after(time.Second)
+	h.beat("a")
+	h.after(time.Hour)
+	if got := h.lines("event ExecutorRemoved"); len(got) != 0 {
+		t.Fatalf("removed: %q", got)
+	}
+	h.beat("a")
+	h.now = h.core.silence
+	h.do(&TimerDue{})
+	if got := h.lines("event ExecutorRemoved"); len(got) != 1 || !strings.Contains(got[0], "b") {
+		t.Fatalf("removed: %q", got)
 	}
 	h.empty()
 }
