@@ -72,7 +72,7 @@ func (e *Executor) Serves() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, w := range e.mu.workers {
-		if c := w.current; c == nil || w.coming.Load() || c.killedAt.Load() == 0 {
+		if c := w.runs(); c == nil || c.killedAt.Load() == 0 {
 			return true
 		}
 	}
