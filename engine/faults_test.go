@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -345,16 +346,21 @@ func TestFaultsAtEveryEvent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			strike(t, n, 4, func(k int) bool {
+				var mu sync.Mutex // events come from several goroutines
 				seen, last, job := 0, id.Task(-1), id.Job(-1)
 				r := try(t, fsys.Fault{}, func(r *trial, e event.Event) {
+					mu.Lock()
 					switch e := e.(type) {
 					case *event.JobStart:
 						job = e.Job
 					case *event.TaskStart:
 						last = e.Info.Task
 					}
-					if seen++; seen == k && last >= 0 && r.s != nil {
-						end(r, last, job)
+					seen++
+					now, task, job := seen == k && last >= 0, last, job
+					mu.Unlock()
+					if now { // a task has started, so the session is open
+						end(r, task, job)
 					}
 				})
 				switch {
