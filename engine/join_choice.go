@@ -35,8 +35,9 @@ const (
 //     it is held if its outputs have no more bytes than the threshold. Another
 //     table is held up to an eighth of that: a look-up in a large one waits
 //     for memory that the caches do not have, and costs what shuffling the
-//     row would (with 1,000,000 sparse keys 37 ns on a core, and 30 to 33
-//     shuffled; with dense ones 17).
+//     row would (with 1,000,000 sparse keys 34 to 38 ns of a core for each
+//     row, and 28 to 32 shuffled; with dense ones 18 to 20). An eighth is a
+//     guess between that size, where it loses, and the caches, where it wins.
 //
 // Spark decides by estimates, before it runs anything, or, adaptively, when
 // both map stages have run (spark-semantics has no SQL; the names are those

@@ -175,9 +175,9 @@ func (w *Writer[T]) commit(name outputID) (sizes []int64, err error) {
 
 // keep makes the writer's pages the output. Where much of them is air, as it
 // is when there is little for each of many reducers, the frames move together
-// first: that costs about 6 ns for a row of 16 bytes, as much as all else that
-// is done to it here, so it takes more air than what the last chunk of each
-// reducer has when it is the third of its full size.
+// first. That costs about 6 ns for a row of 16 bytes, nearly as much as all
+// else that is done to it here; the half-filled last chunks of reducers that
+// have two full ones are not worth it.
 func (w *Writer[T]) keep(o *output) error {
 	stored := 0
 	for _, f := range w.frames {
