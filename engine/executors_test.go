@@ -508,8 +508,44 @@ func TestReaderOutlivesALostExecutor(t *testing.T) {
 		check(t, nil, times.Load(), int64(1))
 		free()
 		r.settled(1)
+		if left := r.files("rdd_"); len(left) > 0 || r.held("cached") != 0 {
+			t.Errorf("%v: %v are left, and %d bytes", level, left, r.held("cached"))
+		}
 		r.finish()
 	}
+}
+
+// An attempt that ignores its kill keeps what its lost executor held: there is
+// no memory for another one until it has ended.
+func TestLostExecutorWhoseAttemptStays(t *testing.T) {
+	r := several(t, 2)
+	inside, gate := make(chan id.Executor, 2), make(chan struct{})
+	held := engine.FromFunc(r.Session, "stays", 1, func(t *engine.Task, _ int, emit func([]int64) error) error {
+		inside <- t.Executor
+		if t.Number == 0 {
+			<-gate
+		}
+		return emit([]int64{1})
+	})
+	end := background(func() error { return counts(held, 1) })
+	if err := r.LoseExecutor(<-inside, "pulled"); err != nil {
+		t.Fatal(err)
+	}
+	if err := end(); err != nil { // on the other
+		t.Error(err)
+	}
+	enough := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(enough)
+	if _, err := r.AddExecutor(ctx); !errors.Is(err, enough) || !errors.Is(err, engine.ErrNoMemory) {
+		t.Errorf("an executor beside one that holds on: %v", err)
+	}
+	check(t, nil, engine.Groups(r.Session), 2)
+	close(gate)
+	x, err := r.AddExecutor(t.Context())
+	check(t, err, x, "2")
+	r.settled(2)
+	checkSums(t, r, 1000, 10)
 }
 
 // An executor that falls silent gets nothing more, and what it had is tried
