@@ -31,8 +31,9 @@ import (
 // Faults, end to end: one run of everything that touches files and memory
 // (chores), with one thing going wrong in it, at every place where it can.
 // Afterwards there is the right answer or an error that tells of the fault,
-// and nothing is left: no file, no open handle, no goroutine, no reserved
-// byte.
+// and nothing is left: no open handle, no goroutine, no reserved byte; and no
+// file, which is looked for where no file operation was struck, since the one
+// that removes files may be it.
 
 var (
 	soak = flag.Bool("soak", false, "let every fault strike everywhere, instead of here and there")

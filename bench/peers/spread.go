@@ -3,6 +3,8 @@ package main
 import (
 	"math"
 	"slices"
+
+	"github.com/execbench/execbench/bench/report"
 )
 
 // Spread is the middle and the ends of some values.
@@ -23,23 +25,13 @@ func spreadOf(values []float64) Spread {
 }
 
 // medianInterval is an interval that holds the median of what the values are
-// drawn from at 95 % or more: the values whose ranks a fair coin's heads, one
-// toss a value, keep between so often. With fewer than six values it is all of
-// them, at less.
+// drawn from at 95 % or more; of too few values for one, it is all of them.
 func medianInterval(values []float64) (low, high float64) {
-	v := slices.Sorted(slices.Values(values))
-	n := len(v)
-	if n == 0 {
-		return math.NaN(), math.NaN()
+	s := report.Summarise(values)
+	if s.Interval == nil {
+		return s.Min, s.Max
 	}
-	rank, below, next := 0, 0.0, math.Pow(0.5, float64(n)) // P(heads ≤ rank-1), P(heads = rank)
-	for below+next <= 0.025 && rank < (n-1)/2 {
-		below += next
-		next *= float64(n-rank) / float64(rank+1)
-		rank++
-	}
-	rank = max(rank-1, 0)
-	return v[rank], v[n-1-rank]
+	return s.Interval.Low, s.Interval.High
 }
 
 // ratios are those of values of the same round, one by one, so that what
