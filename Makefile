@@ -9,6 +9,8 @@ BENCH       ?= .
 ROWS        ?=
 ROUNDS      ?= 5
 OUT         ?= results/peers.md
+BEFORE      ?=
+FLAGS       ?=
 SEED        ?= 0
 SEEDS       ?= 10000
 STEPS       ?= 1000
@@ -57,8 +59,8 @@ fuzz: ## every fuzz target for a while (FUZZTIME=20s)
 bench: ## Go benchmarks, with what they allocate (BENCH=regexp)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-bench-peers: ## beside DuckDB, ClickHouse, Polars, GNU sort, Spark and hand-written limits (ROWS='sort-*' ROUNDS=5 OUT=FILE)
-	go run ./bench/peers run -rows '$(ROWS)' -rounds $(ROUNDS) -out $(OUT)
+bench-peers: ## beside DuckDB, ClickHouse, Polars, GNU sort, Spark and hand-written limits (ROWS='sort-*' ROUNDS=5 OUT=FILE BEFORE=PROGRAM FLAGS=-resume)
+	go run ./bench/peers run -rows '$(ROWS)' -rounds $(ROUNDS) -out $(OUT) -before '$(BEFORE)' $(FLAGS)
 
 bench-peers-setup: ## install those for it, about 2 GB; needs npm, python3 and a JDK
 	go run ./bench/peers setup

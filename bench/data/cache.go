@@ -56,7 +56,7 @@ func (c Cache) Get(ctx context.Context, w *workloads.Workload, v workloads.Value
 	case err != nil:
 		return nil, err
 	}
-	if err := errors.Join(os.RemoveAll(dir), removeFile(manifestPath(dir))); err != nil {
+	if err := errors.Join(os.RemoveAll(dir), removeFile(ManifestPath(dir))); err != nil {
 		return nil, fmt.Errorf("cannot remove old data: %w", err)
 	}
 	set, err := Make(ctx, w, v, g, dir)
@@ -100,7 +100,7 @@ func (c Cache) Clean(dry bool) (removed []string, bytes units.Bytes, err error) 
 		size := sizeOf(dir)
 		if !dry {
 			// The manifest first: a set without one counts as unfinished.
-			if err := errors.Join(removeFile(manifestPath(dir)), os.RemoveAll(dir)); err != nil {
+			if err := errors.Join(removeFile(ManifestPath(dir)), os.RemoveAll(dir)); err != nil {
 				errs = append(errs, fmt.Errorf("cannot remove %s: %w", dir, err))
 				continue
 			}

@@ -151,7 +151,7 @@ func TestWhatWasCutOffIsMadeAnew(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The folder got its name, then its maker died.
-	if err := os.Remove(manifestPath(set.Dir)); err != nil {
+	if err := os.Remove(ManifestPath(set.Dir)); err != nil {
 		t.Fatal(err)
 	}
 	again, err := cache.Get(t.Context(), w, w.Values(), workloads.Gen{}, none(t))
@@ -209,7 +209,7 @@ func TestMakeWhereTheUserWantsIt(t *testing.T) {
 	if m, err := Check(t.Context(), workloads.Gen{}, t.TempDir()); m != nil || err != nil {
 		t.Errorf("own data: %+v, %v", m, err)
 	}
-	if err := os.WriteFile(manifestPath(dir), []byte("{"), 0o666); err != nil {
+	if err := os.WriteFile(ManifestPath(dir), []byte("{"), 0o666); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Check(t.Context(), workloads.Gen{}, dir); err == nil || !strings.Contains(err.Error(), "mine.data.json") {

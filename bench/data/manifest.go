@@ -126,15 +126,16 @@ func (m *Manifest) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return folder.ReplaceFile(manifestPath(dir), append(text, '\n'))
+	return folder.ReplaceFile(ManifestPath(dir), append(text, '\n'))
 }
 
-func manifestPath(dir string) string { return strings.TrimRight(dir, "/") + manifestSuffix }
+// ManifestPath is the file beside dir that says what is in it.
+func ManifestPath(dir string) string { return strings.TrimRight(dir, "/") + manifestSuffix }
 
 // ReadManifest reads the manifest beside dir. Errors are *BadManifest, which
 // wraps fs.ErrNotExist for a folder that has none.
 func ReadManifest(dir string) (*Manifest, error) {
-	path := manifestPath(dir)
+	path := ManifestPath(dir)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, &BadManifest{path, workloads.Cause(err)}

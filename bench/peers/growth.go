@@ -1,10 +1,6 @@
 package main
 
-import (
-	"fmt"
-
-	"github.com/execbench/execbench/engine/units"
-)
+import "github.com/execbench/execbench/engine/units"
 
 // copySide begins the name of the sides that copy the same files.
 const copySide = "copy"
@@ -58,35 +54,24 @@ type Growth struct {
 	Holds bool   `json:"holds"`
 }
 
-// growth works the table out from the runs.
-func growth(row *Row, runs map[string][]Run) ([]Growth, error) {
-	var table []Growth
-	per := func(side string, b units.Bytes) ([]float64, error) {
-		r := runs[bySize(side, b)]
-		if len(r) == 0 {
-			return nil, fmt.Errorf("%s has no runs", bySize(side, b))
-		}
-		return of(r, func(r Run) float64 { return r.Seconds / float64(b) * 1e9 }), nil
+// growth works the table out from the runs, of the sizes that have some.
+func growth(row *Row, runs map[string][]Run) (table []Growth) {
+	per := func(side string, b units.Bytes) []float64 {
+		return of(runs[bySize(side, b)], func(r Run) float64 { return r.Seconds / float64(b) * 1e9 })
 	}
-	var first [2][]float64
-	for i, b := range row.Sizes {
-		a, err := per(ours, b)
-		if err != nil {
-			return nil, err
-		}
-		c, err := per(copySide, b)
-		if err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			first = [2][]float64{a, c}
-		}
+	first := row.Sizes[0]
+	a0, c0 := per(ours, first), per(copySide, first)
+	for _, b := range row.Sizes {
+		a, c := per(ours, b), per(copySide, b)
 		var ratio []float64
-		for k := range min(len(a), len(c), len(first[0]), len(first[1])) {
-			ratio = append(ratio, a[k]/first[0][k]/(c[k]/first[1][k]))
+		for k := range min(len(a), len(c), len(a0), len(c0)) {
+			ratio = append(ratio, a[k]/a0[k]/(c[k]/c0[k]))
+		}
+		if len(ratio) == 0 {
+			continue
 		}
 		s := spreadOf(ratio)
 		table = append(table, Growth{b, spreadOf(a).Median, spreadOf(c).Median, s, s.Median <= row.Targets[0].AtMost})
 	}
-	return table, nil
+	return table
 }

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
+	"github.com/execbench/execbench/bench/data"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -21,6 +24,7 @@ func (l *lab) generated(folder, file string, args ...string) *Input {
 // a byte of the line and an end; here they end in a space and LF.
 func (l *lab) records(n int) *Input {
 	made := l.generated(fmt.Sprintf("records-%d", n), "records.txt", "terasort", "--records", strconv.Itoa(n), "--ascii")
+	made.Passing = true
 	return &Input{Path: filepath.Join(filepath.Dir(made.Path)+"-lines", "records.txt"), From: made, Make: func(from, to string) *Side { return l.limit("lines", from, to) }}
 }
 
@@ -61,12 +65,14 @@ func (l *lab) parquet(csv *Input, columns string) *Input {
 // need makes an input unless it is there. What must be installed for it and
 // is not is no error: whoever reads it is missing too.
 func (l *lab) need(ctx context.Context, in *Input) error {
-	if in.From != nil {
+	_, err := os.Stat(in.Path)
+	made := err == nil
+	if in.From != nil && !(made && in.From.Passing) {
 		if err := l.need(ctx, in.From); err != nil {
 			return err
 		}
 	}
-	if _, err := os.Stat(in.Path); err == nil {
+	if made {
 		return nil
 	}
 	folder := filepath.Dir(in.Path)
@@ -94,5 +100,40 @@ func (l *lab) need(ctx context.Context, in *Input) error {
 	if _, err := l.once(ctx, s, false); err != nil {
 		return err
 	}
-	return os.Rename(partial, in.Path)
+	if err := os.Rename(partial, in.Path); err != nil || !in.From.Passing {
+		return err
+	}
+	return in.From.remove()
+}
+
+// remove takes an input off the disk, not what it was made from.
+func (in *Input) remove() error {
+	folder := filepath.Dir(in.Path)
+	if in.From == nil {
+		return errors.Join(os.RemoveAll(folder), os.RemoveAll(data.ManifestPath(folder)))
+	}
+	err := os.RemoveAll(in.Path)
+	_ = os.Remove(folder) // unless there is more in it
+	return err
+}
+
+// discard removes the inputs of the first row that no other row reads.
+func discard(rows []*Row) error {
+	var needed []string
+	for _, row := range rows[1:] {
+		for _, in := range row.Inputs {
+			for ; in != nil; in = in.From {
+				needed = append(needed, in.Path)
+			}
+		}
+	}
+	var all error
+	for _, in := range rows[0].Inputs {
+		for ; in != nil; in = in.From {
+			if !slices.Contains(needed, in.Path) {
+				all = errors.Join(all, in.remove())
+			}
+		}
+	}
+	return all
 }

@@ -8,11 +8,18 @@ import (
 
 // Result is a row as measured.
 type Result struct {
-	Row    string       `json:"row"`
-	Title  string       `json:"title"`
-	Date   time.Time    `json:"date"`
-	Commit string       `json:"commit"`
-	Rounds int          `json:"rounds"`
+	Row    string    `json:"row"`
+	Title  string    `json:"title"`
+	Date   time.Time `json:"date"`
+	Commit string    `json:"commit"`
+	// Programs is a digest of the programs that are ours.
+	Programs string `json:"programs"`
+	Rounds   int    `json:"rounds"` // that are counted
+	// Of is how many rounds were asked for: more, if it was interrupted.
+	Of int `json:"of"`
+	// Took are the seconds that measuring took, rounds that are not counted and
+	// verifying included.
+	Took   float64      `json:"took_seconds"`
 	Scale  float64      `json:"scale"`
 	Budget units.Bytes  `json:"budget_bytes,omitempty"`
 	Sides  []SideResult `json:"sides"`
@@ -36,10 +43,11 @@ type SideResult struct {
 	Command  []string    `json:"command,omitempty"`
 	Seconds  Spread      `json:"seconds"`
 	CPU      float64     `json:"cpu_seconds"`
-	PeakRSS  units.Bytes `json:"peak_rss_bytes"` // the largest of all runs
+	PeakRSS  units.Bytes `json:"peak_rss_bytes"` // the largest of all runs; 0 is unknown
 	Ratio    *Spread     `json:"ratio,omitempty"`
 	Ours     bool        `json:"ours,omitempty"` // and held against the budget
 	Floor    bool        `json:"floor,omitempty"`
+	Before   bool        `json:"before,omitempty"` // ours, an earlier build
 	Recorded bool        `json:"recorded,omitempty"`
 	Runs     []Run       `json:"runs,omitempty"`
 }
@@ -60,14 +68,14 @@ type Judgement struct {
 const spare = 64 * units.MiB
 
 // judge makes a result's figures from the runs of each side.
-func judge(row *Row, runs map[string][]Run, result *Result) error {
+func judge(row *Row, runs map[string][]Run, result *Result) {
 	first := runs[row.Sides[0].Name]
 	for _, s := range row.Sides {
 		r := runs[s.Name]
 		if len(r) == 0 {
 			continue
 		}
-		side := SideResult{Name: s.Name, Metric: s.Metric.String(), Ours: s.Run != "" && s.Name != inMemory, Floor: s.Floor, Recorded: s.Recorded > 0, Runs: r,
+		side := SideResult{Name: s.Name, Metric: s.Metric.String(), Ours: s.Run != "" && !s.Free && s.Before == nil, Floor: s.Floor, Before: s.Before != nil, Recorded: s.Recorded > 0, Runs: r,
 			Seconds: spreadOf(of(r, secondsOf)),
 			CPU:     spreadOf(of(r, func(r Run) float64 { return r.CPU })).Median}
 		if s.Recorded == 0 {
@@ -76,8 +84,15 @@ func judge(row *Row, runs map[string][]Run, result *Result) error {
 		for _, x := range r {
 			side.PeakRSS = max(side.PeakRSS, x.PeakRSS)
 		}
-		if s != row.Sides[0] && len(first) > 0 && len(row.Sizes) == 0 && !row.Measuring {
-			ratio := spreadOf(ratios(first, r))
+		var ours []Run // what the ratio is of
+		switch {
+		case s.Before != nil:
+			ours = runs[s.Before.Name]
+		case s != row.Sides[0] && len(row.Sizes) == 0 && !row.Measuring:
+			ours = first
+		}
+		if len(ours) > 0 {
+			ratio := spreadOf(ratios(ours, r))
 			side.Ratio = &ratio
 		}
 		result.Sides = append(result.Sides, side)
@@ -88,23 +103,21 @@ func judge(row *Row, runs map[string][]Run, result *Result) error {
 	}
 	if len(row.Sizes) > 0 || row.Measuring {
 		result.AtMost = row.Targets[0].AtMost
-		var err error
 		if row.Measuring {
-			result.Costs, err = costs(row, runs)
+			result.Costs = costs(row, runs)
 		} else {
-			result.Growth, err = growth(row, runs)
+			result.Growth = growth(row, runs)
 		}
-		return err
+		return
 	}
 	if len(first) == 0 || !result.full() {
-		return nil
+		return
 	}
 	for _, t := range row.Targets {
 		if j, ok := judgeTarget(t, result.Sides); ok {
 			result.Judged = append(result.Judged, j)
 		}
 	}
-	return nil
 }
 
 // judgeTarget holds a target against the sides, ours first; false: nobody
@@ -123,7 +136,7 @@ func judgeTarget(t Target, sides []SideResult) (Judgement, bool) {
 		case s.Ratio == nil:
 		case t.Against == s.Name:
 			to = s
-		case t.Against == fastestPeer && !s.Floor && !s.Recorded && (to == nil || s.Seconds.Median < to.Seconds.Median):
+		case t.Against == fastestPeer && !s.Floor && !s.Recorded && !s.Before && (to == nil || s.Seconds.Median < to.Seconds.Median):
 			to = s
 		}
 	}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 
 	"github.com/execbench/execbench/engine/units"
 )
@@ -20,6 +24,9 @@ const ample = 12 * units.GiB
 type lab struct {
 	cache             string
 	execbench, limits string
+	before            string      // an earlier execbench, measured on every row; empty: none
+	programs          string      // a digest of these
+	commit            string      // of the module that the working directory is in
 	scale             float64     // of every count; 1 measures the rows as they are
 	budget            units.Bytes // ours' memory where a row states no other
 	log               io.Writer
@@ -67,6 +74,29 @@ func (l *lab) build() error {
 		if said, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build %s: %w\n%s", p.name, err, said)
 		}
+	}
+	return nil
+}
+
+// identify learns what is measured.
+func (l *lab) identify() error {
+	digest := sha256.New()
+	for _, path := range []string{l.execbench, l.limits, l.before} {
+		if path == "" {
+			continue
+		}
+		f, err := os.Open(path)
+		if err == nil {
+			_, err = io.Copy(digest, f)
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read the program to measure: %w", err)
+		}
+	}
+	l.programs = hex.EncodeToString(digest.Sum(nil)[:8])
+	if said, err := exec.Command("git", "describe", "--always", "--dirty").Output(); err == nil {
+		l.commit = strings.TrimSpace(string(said))
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func main() {
 type options struct {
 	rows, sides, out string
 	rounds           int
-	keep             bool
+	keep, resume     bool
+	discard          bool
 }
 
 // run does what the first argument says: run (also when there is none),
@@ -49,8 +50,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&o.rounds, "rounds", 5, "how many `ROUNDS` are counted, after one that is not")
 	f.StringVar(&o.out, "out", "results/peers.md", "the Markdown `FILE` to write; JSON is written beside it")
 	f.BoolVar(&o.keep, "keep", false, "keep the rows of an earlier report in the file that are not measured now")
+	f.BoolVar(&o.resume, "resume", false, "keep all rows of an earlier report in the file, and go on with those that the same programs did not finish")
+	f.BoolVar(&o.discard, "discard", false, "remove data as soon as no further row needs them")
 	f.StringVar(&l.cache, "cache", "", "the `FOLDER` of peers, data and temporary files (default in the user's cache)")
 	f.StringVar(&l.execbench, "execbench", "", "the `PROGRAM` to measure (default: built from this module)")
+	f.StringVar(&l.before, "before", "", "an earlier `PROGRAM` to measure beside it on every row")
 	f.StringVar(&l.limits, "limit", "", "the limit `PROGRAM` (default: built from this module)")
 	f.Float64Var(&l.scale, "scale", 1, "measure with this `PART` of every size, to try things out")
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -119,7 +123,7 @@ func choose(rows []*Row, names, sides string) ([]*Row, error) {
 	for _, row := range chosen {
 		if sides != "" {
 			row.Sides = slices.DeleteFunc(row.Sides, func(s *Side) bool {
-				return s != row.Sides[0] && len(row.Sizes) == 0 && !row.Measuring && !named(s.Name, sides)
+				return s.Run == "" && len(row.Sizes) == 0 && !named(s.Name, sides)
 			})
 		}
 	}
@@ -150,16 +154,23 @@ func list(w io.Writer, rows []*Row) error {
 	return writeTable(w, 3, []string{"row", "work", "sides"}, lines)
 }
 
-// compare measures the rows. The report is written after each, so that what
-// was measured stays if it is stopped.
+// compare measures the rows. The report is written after each round, so that
+// what was measured stays if it is stopped.
 func (l *lab) compare(ctx context.Context, rows []*Row, o options, facts machine.Facts, stdout io.Writer) error {
 	for _, peer := range []string{duckdb, clickhouse, polars, gnusort, spark} {
 		if why := l.missing(peer); why != "" {
 			l.say("%s is missing and left out: %s", peer, why)
 		}
 	}
+	if err := l.identify(); err != nil {
+		return err
+	}
+	// Programs that were killed left files there.
+	if err := errors.Join(os.RemoveAll(l.temp()), os.Mkdir(l.temp(), 0o777)); err != nil {
+		return err
+	}
 	report := &Report{Machine: facts, Versions: l.versions()}
-	if o.keep {
+	if o.keep || o.resume {
 		var err error
 		if report.Results, err = earlier(o.out); err != nil {
 			return err
@@ -169,24 +180,32 @@ func (l *lab) compare(ctx context.Context, rows []*Row, o options, facts machine
 		return err
 	}
 	var failed []string
-	for _, row := range rows {
-		if err := l.prepare(ctx, row); err != nil {
-			return err
+	for i, row := range rows {
+		var had *Result
+		if o.resume {
+			had = report.of(row.Name)
 		}
-		result, err := l.measure(ctx, row, o.rounds)
+		err := l.begin(row, o.rounds, had).measure(ctx, func(x *Result) error {
+			report.add(x)
+			return report.save(o.out)
+		})
+		if ctx.Err() != nil {
+			l.say("with -resume it goes on where it was")
+		}
 		if err != nil {
 			return fmt.Errorf("cannot measure %s: %w", row.Name, err)
 		}
-		result.Commit = report.Versions["commit"]
-		report.add(result)
+		result := report.of(row.Name)
 		if len(result.Failures) > 0 {
 			failed = append(failed, row.Name)
 		}
-		if err := report.save(o.out); err != nil {
-			return err
-		}
 		if err := result.write(stdout); err != nil {
 			return err
+		}
+		if o.discard {
+			if err := discard(rows[i:]); err != nil {
+				return err
+			}
 		}
 	}
 	l.say("written to %s and %s", o.out, jsonPath(o.out))

@@ -29,14 +29,27 @@ type Run struct {
 // longest is how long one run may take.
 const longest = 30 * time.Minute
 
+// clear removes what a side wrote.
+func (s *Side) clear() error {
+	for _, out := range s.Outputs {
+		if err := os.RemoveAll(out); err != nil {
+			return fmt.Errorf("cannot remove what %s wrote: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
 // once runs a side. Removing what it wrote the last time is not on the clock.
 func (l *lab) once(ctx context.Context, s *Side, counted bool) (*Run, error) {
 	if s.Recorded > 0 {
 		return &Run{Seconds: s.Recorded, Wall: s.Recorded}, nil
 	}
-	for _, out := range s.Outputs {
-		if err := os.RemoveAll(out); err != nil {
-			return nil, fmt.Errorf("cannot remove what %s wrote: %w", s.Name, err)
+	if err := s.clear(); err != nil {
+		return nil, err
+	}
+	if s.Folder != "" {
+		if err := os.MkdirAll(s.Folder, 0o777); err != nil {
+			return nil, fmt.Errorf("cannot make the folder that %s writes in: %w", s.Name, err)
 		}
 	}
 	args := slices.Clone(s.Args)
@@ -46,6 +59,8 @@ func (l *lab) once(ctx context.Context, s *Side, counted bool) (*Run, error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	c := exec.CommandContext(ctx, s.Program, args...)
+	// A program that is asked to end removes its files.
+	c.Cancel, c.WaitDelay = func() error { return c.Process.Signal(os.Interrupt) }, 10*time.Second
 	c.Env = l.environment()
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said
@@ -55,7 +70,10 @@ func (l *lab) once(ctx context.Context, s *Side, counted bool) (*Run, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s failed: %w: %s", s.Name, err, tail(said.String()))
 	}
-	r := &Run{Wall: wall, CPU: (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds(), PeakRSS: peakRSS(c.ProcessState)}
+	r := &Run{Wall: wall}
+	if s.Peer != spark { // whose work is done by a process of its own
+		r.CPU, r.PeakRSS = (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds(), peakRSS(c.ProcessState)
+	}
 	if r.Seconds, err = s.seconds(said.String(), wall); err != nil {
 		return nil, fmt.Errorf("%s: %w: %s", s.Name, err, tail(said.String()))
 	}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,9 +18,16 @@ import (
 	"github.com/execbench/execbench/workloads/standard"
 )
 
-// The test's own executable is execbench where it is called so.
+// The test's own executable is execbench where it is called so, and a peer that
+// writes a file.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "execbench" {
+		if len(os.Args) > 3 && os.Args[1] == "write" { // a peer: write FILE TEXT
+			if err := os.WriteFile(os.Args[2], []byte(os.Args[3]), 0o666); err != nil {
+				panic(err)
+			}
+			return
+		}
 		os.Exit(cli.Main(standard.All()...))
 	}
 	os.Exit(m.Run())
@@ -99,9 +109,7 @@ func TestJudge(t *testing.T) {
 	}
 	runs := map[string][]Run{ours: runsOf(2, 1, 3), limitSide: runsOf(1, 1, 1), duckdb: runsOf(4, 4, 4), polars: runsOf(8, 9, 10), "bigslice": runsOf(8, 8, 8)}
 	x := Result{Scale: 1}
-	if err := judge(row, runs, &x); err != nil {
-		t.Fatal(err)
-	}
+	judge(row, runs, &x)
 	want := []Judgement{
 		{"fastest peer, duckdb", 0.5, 0.5, true},
 		{limitSide, 1.5, 2, false},
@@ -120,17 +128,17 @@ func TestJudge(t *testing.T) {
 	}
 	runs[ours][1].PeakRSS = 73 * units.MiB
 	x = Result{Scale: 0.5}
-	if err := judge(row, runs, &x); err != nil || len(x.Judged) != 0 {
-		t.Errorf("half of the row is judged: %v (%v)", x.Judged, err)
+	if judge(row, runs, &x); len(x.Judged) != 0 {
+		t.Errorf("half of the row is judged: %v", x.Judged)
 	}
 	x = Result{Scale: 1}
-	if err := judge(row, runs, &x); err != nil || *x.WithinBudget {
-		t.Errorf("73 MiB are within 8 and 64 MiB, error %v", err)
+	if judge(row, runs, &x); *x.WithinBudget {
+		t.Error("73 MiB are within 8 and 64 MiB")
 	}
 	delete(runs, ours)
 	x = Result{Scale: 1}
-	if err := judge(row, runs, &x); err != nil || len(x.Judged) > 0 || len(x.Sides) != 4 || x.Sides[0].Ratio != nil {
-		t.Errorf("without ours: %+v, error %v", x, err)
+	if judge(row, runs, &x); len(x.Judged) > 0 || len(x.Sides) != 4 || x.Sides[0].Ratio != nil {
+		t.Errorf("without ours: %+v", x)
 	}
 }
 
@@ -142,14 +150,14 @@ func TestGrowth(t *testing.T) {
 		bySize(ours, small): runsOf(1, 1), bySize(copySide, small): runsOf(1, 1),
 		bySize(ours, large): runsOf(12, 12), bySize(copySide, large): runsOf(8, 8),
 	}
-	got, err := growth(row, runs)
+	got := growth(row, runs)
 	want := []Growth{{small, 1, 1, Spread{1, 1, 1}, true}, {large, 3, 2, Spread{1.5, 1.5, 1.5}, false}}
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("growth is %+v, error %v; want %+v", got, err, want)
+	if !slices.Equal(got, want) {
+		t.Errorf("growth is %+v, want %+v", got, want)
 	}
 	delete(runs, bySize(copySide, large))
-	if _, err := growth(row, runs); err == nil {
-		t.Error("growth without a copy: no error")
+	if got := growth(row, runs); !slices.Equal(got, want[:1]) {
+		t.Errorf("without a large copy growth is %+v, want %+v", got, want[:1])
 	}
 }
 
@@ -160,19 +168,19 @@ func TestCosts(t *testing.T) {
 	on := []Run{{Seconds: 0.5, CPU: 1.125, Attempts: 16}, {Seconds: 0.5, CPU: 2.25, Attempts: 16}}
 	off := []Run{{CPU: 1}, {CPU: 2}}
 	runs := map[string][]Run{ours: runsOf(1.0/1024, 1.0/1024), "terasort": on, "terasort" + withoutEvents: off}
-	got, err := costs(row, runs)
+	got := costs(row, runs)
 	one := func(v float64) Spread { return Spread{v, v, v} }
 	want := Cost{Workload: "terasort", Attempts: 16, Attempt: 1.0 / 1024, Seconds: 0.5, Share: one(0.03125), OnOff: one(1.125), Low: 1.125, High: 1.125, Pairs: 2}
-	if err != nil || len(got) != 1 || got[0] != want {
-		t.Errorf("costs are %+v, error %v; want %+v", got, err, want)
+	if len(got) != 1 || got[0] != want {
+		t.Errorf("costs are %+v, want %+v", got, want)
 	}
 	off[1].CPU = 4 // now it may as well be that there is no cost
-	if got, err = costs(row, runs); err != nil || !got[0].Holds {
-		t.Errorf("costs are %+v, error %v; they hold", got, err)
+	if got = costs(row, runs); !got[0].Holds {
+		t.Errorf("costs are %+v; they hold", got)
 	}
 	delete(runs, "terasort")
-	if _, err := costs(row, runs); err == nil {
-		t.Error("costs of no runs: no error")
+	if got = costs(row, runs); len(got) > 0 {
+		t.Errorf("costs of no runs are %+v", got)
 	}
 }
 
@@ -193,11 +201,10 @@ func TestMedianInterval(t *testing.T) {
 // A report says targets, failures and commands, and reads back what it wrote.
 func TestReport(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "peers.md")
-	x := &Result{Row: "sort", Title: "sort it", Rounds: 5, Scale: 1, Budget: units.GiB, Failures: []string{"polars: broke"}, Missing: []string{"spark: no java"}}
+	x := &Result{Row: "sort", Title: "sort it", Rounds: 3, Of: 5, Took: 61.5, Scale: 1, Budget: units.GiB, Failures: []string{"polars: broke"}, Missing: []string{"spark: no java"}}
 	row := &Row{Budget: units.GiB, Sides: []*Side{{Name: ours, Run: "r", Program: "execbench", Args: []string{"a b"}}, {Name: duckdb}}, Targets: []Target{{duckdb, 0.5}}}
-	if err := judge(row, map[string][]Run{ours: runsOf(2), duckdb: runsOf(8)}, x); err != nil {
-		t.Fatal(err)
-	}
+	addBefore(row, "old")
+	judge(row, map[string][]Run{ours: runsOf(2), before: runsOf(4), duckdb: runsOf(8)}, x)
 	r := &Report{Versions: map[string]string{"duckdb": "1"}}
 	r.add(x)
 	r.add(&Result{Row: "sort", Title: "again"})
@@ -212,7 +219,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"| sort | duckdb | 2.00 s | 0.25 | ≤ 0.5 | yes |", "| sort | failures | 2.00 s | 1 | 0 | NO |",
+	for _, want := range []string{"3 of 5 rounds, then interrupted, in 1m1s", "| sort | before | 2.00 s | 0.5 (0.5–0.5) | – | – |", "| sort | duckdb | 2.00 s | 0.25 | ≤ 0.5 | yes |", "| sort | failures | 2.00 s | 1 | 0 | NO |",
 		"- Failed: polars: broke", "- Missing: spark: no java", "execbench 'a b'", "| duckdb | process | 8.00 s (8.00 s–8.00 s) |"} {
 		if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), want) {
 			t.Errorf("the report lacks %q:\n%s", want, text)
@@ -227,7 +234,7 @@ func TestReport(t *testing.T) {
 // Every row has ours first, names of its own, and targets against sides that
 // it has.
 func TestRows(t *testing.T) {
-	l := &lab{cache: t.TempDir(), scale: 1, budget: units.GiB}
+	l := &lab{cache: t.TempDir(), scale: 1, budget: units.GiB, before: "old"}
 	names := map[string]bool{}
 	for _, row := range l.rows() {
 		if names[row.Name] {
@@ -245,11 +252,21 @@ func TestRows(t *testing.T) {
 			}
 			sides[s.Name] = true
 			for _, o := range s.Outputs {
-				if other := outputs[o]; other != "" && s.Run == "" {
-					t.Errorf("%s: %s and %s write to %s", row.Name, other, s.Name, o)
+				if outputs[o] != "" {
+					t.Errorf("%s: %s and %s write to %s", row.Name, outputs[o], s.Name, o)
 				}
-				outputs[o] = s.Name
+				if o != s.Run { // a run folder has a run at a time
+					outputs[o] = s.Name
+				}
 			}
+			if (s.Program == "old") != (s.Before != nil) || s.Before != nil && (s.Run == s.Before.Run || s.Run != s.argument("--out")) {
+				t.Errorf("%s, %s: the earlier program is %s with run folder %s", row.Name, s.Name, s.Program, s.Run)
+			}
+		}
+		if i := slices.IndexFunc(row.Sides, func(s *Side) bool {
+			return s.Run != "" && s.Before == nil && !sides[strings.Replace(s.Name, ours, before, 1)] && !sides[s.Name+", "+before]
+		}); i >= 0 {
+			t.Errorf("%s has no earlier %s", row.Name, row.Sides[i].Name)
 		}
 		for _, target := range row.Targets {
 			if !sides[target.Against] {
@@ -259,7 +276,8 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// Without peers ours is measured alone, and verified.
+// Without peers ours is measured alone, beside an earlier build if there is
+// one, and verified. What it measured before counts if it goes on.
 func TestOursAlone(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -270,23 +288,68 @@ func TestOursAlone(t *testing.T) {
 	if err := os.Symlink(self, execbench); err != nil {
 		t.Skipf("cannot link: %v", err)
 	}
-	var said, told strings.Builder
-	args := []string{"-cache", filepath.Join(dir, "cache"), "-execbench", execbench, "-limit", execbench, "-rows", "words-1GB,groupby-csv*,tasks", "-sides", "duckdb,spark", "-rounds", "1", "-scale", "0.0001", "-out", out}
-	if err := run(t.Context(), args, &said, &told); err != nil {
-		t.Fatalf("%v\n%s", err, told.String())
-	}
-	results, err := earlier(out)
-	if err != nil || len(results) != 3 {
-		t.Fatalf("%d results, error %v", len(results), err)
-	}
-	for _, x := range results {
-		if len(x.Sides) != 1 || x.Sides[0].Name != ours || len(x.Sides[0].Runs) != 1 || len(x.Failures) > 0 || len(x.Missing) == 0 {
-			text, _ := json.Marshal(x)
-			t.Errorf("%s: %s", x.Row, text)
+	f := func(rounds, rows string, wantRounds, wantSaid string) {
+		t.Helper()
+		var said, told strings.Builder
+		args := []string{"-cache", filepath.Join(dir, "cache"), "-execbench", execbench, "-before", execbench, "-limit", execbench,
+			"-rows", rows, "-sides", "duckdb,spark", "-rounds", rounds, "-scale", "0.0001", "-out", out, "-resume", "-discard"}
+		if err := run(t.Context(), args, &said, &told); err != nil {
+			t.Fatalf("%v\n%s", err, told.String())
+		}
+		results, err := earlier(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got strings.Builder
+		for _, x := range results {
+			fmt.Fprintf(&got, "%s %d ", x.Row, x.Rounds)
+			if len(x.Sides) != 2 || x.Sides[0].Name != ours || x.Sides[1].Name != before || len(x.Sides[0].Runs) != x.Rounds || x.Sides[1].Ratio == nil || len(x.Failures) > 0 || len(x.Missing) == 0 {
+				text, _ := json.Marshal(x)
+				t.Errorf("%s: %s", x.Row, text)
+			}
+		}
+		if got.String() != wantRounds {
+			t.Errorf("measured %q, want %q", got.String(), wantRounds)
+		}
+		if !strings.Contains(told.String(), wantSaid) {
+			t.Errorf("it does not say %q:\n%s", wantSaid, told.String())
 		}
 	}
-	if !strings.Contains(told.String(), "duckdb is missing and left out: @duckdb/node-api is not installed: make bench-peers-setup") {
-		t.Errorf("it does not say what is missing:\n%s", told.String())
+	f("1", "words-1GB,tasks", "words-1GB 1 tasks 1 ", "duckdb is missing and left out: @duckdb/node-api is not installed: make bench-peers-setup")
+	f("2", "words-1GB", "words-1GB 2 tasks 1 ", "words-1GB · round 2 of 2 · before")
+	f("1", "groupby-csv*,tasks", "words-1GB 2 tasks 1 groupby-csv-1e7-1e6 1 ", "tasks · measured already")
+	if left, err := os.ReadDir(filepath.Join(dir, "cache", "data")); err != nil || len(left) > 0 {
+		t.Errorf("data that no row needs are there: %v, error %v", left, err)
+	}
+}
+
+// A side's answer is read where the side writes it, and nothing stays of it.
+func TestVerify(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	execbench, in, out := filepath.Join(dir, "execbench"), filepath.Join(dir, "in.txt"), filepath.Join(dir, "out", "answer.txt")
+	if err := errors.Join(os.WriteFile(in, []byte("b a\na\n"), 0o666), os.Symlink(self, execbench)); err != nil {
+		t.Skipf("cannot link: %v", err)
+	}
+	l := &lab{cache: dir, scale: 1, execbench: execbench, log: io.Discard}
+	peer := func(name, text string) *Side {
+		s := &Side{Name: name, Program: execbench, Args: []string{"write", out, text}}
+		return s.writesFile(out)
+	}
+	first := &Side{Name: ours, Program: execbench, Args: []string{"write", filepath.Join(dir, "nothing"), "", "--input", in}, Run: dir}
+	row := &Row{Name: "words", Title: "words", Verify: "wordcount", Sides: []*Side{first, peer("right", "b\t1\na\t2\n"), peer("wrong", "b\t1\na\t1\n")}}
+	var x *Result
+	if err := l.begin(row, 1, nil).measure(t.Context(), func(r *Result) error { x = r; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(x.Sides) != 2 || x.Sides[1].Name != "right" || len(x.Failures) != 1 || !strings.HasPrefix(x.Failures[0], "the output of wrong is wrong: ") {
+		t.Errorf("sides %+v, failures %q", x.Sides, x.Failures)
+	}
+	if _, err := os.Stat(filepath.Dir(out)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the answer is still there: %v", err)
 	}
 }
 

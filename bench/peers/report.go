@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/machine"
@@ -42,6 +43,14 @@ func earlier(out string) ([]*Result, error) {
 		return nil, fmt.Errorf("cannot read the earlier report: %w", err)
 	}
 	return r.Results, nil
+}
+
+// of is the result of a row, nil if there is none.
+func (r *Report) of(row string) *Result {
+	if i := slices.IndexFunc(r.Results, func(x *Result) bool { return x.Row == row }); i >= 0 {
+		return r.Results[i]
+	}
+	return nil
 }
 
 // add puts a result where the row's earlier one was, or at the end.
@@ -78,7 +87,7 @@ func (r *Report) write(w io.Writer) error {
 	fmt.Fprintf(w, "%s\n\n", strings.Join(versions, " · "))
 	fmt.Fprint(w, "Ratios are ours ÷ theirs: below 1, ours is faster. They are taken round by round, and the median of them stands with the\n"+
 		"smallest and the largest. Sides run in turn, there and back, after one round that is not counted. CPU is that of the process\n"+
-		"and its children, peak RSS the largest of all rounds. Peers run near their defaults, on two threads.\n\n")
+		"and its children, peak RSS the largest of all rounds; Spark's JVM is neither. Peers run near their defaults, on two threads.\n\n")
 	summary := [][]string{}
 	for _, x := range r.Results {
 		summary = append(summary, x.summary()...)
@@ -96,23 +105,28 @@ func (r *Report) write(w io.Writer) error {
 
 // summary is a line for each target.
 func (x *Result) summary() (lines [][]string) {
-	time := dash
+	took := dash
 	if len(x.Sides) > 0 && len(x.Growth) == 0 {
-		time = seconds(x.Sides[0].Seconds.Median)
+		took = seconds(x.Sides[0].Seconds.Median)
+	}
+	for _, s := range x.Sides {
+		if s.Before && s.Ratio != nil {
+			lines = append(lines, []string{x.Row, s.Name, took, fmt.Sprintf("%s (%s–%s)", number(s.Ratio.Median), number(s.Ratio.Min), number(s.Ratio.Max)), dash, dash})
+		}
 	}
 	for _, j := range x.Judged {
 		got, target := number(j.Got), number(j.AtMost)
 		if j.Against == absolute {
 			got, target = seconds(j.Got), seconds(j.AtMost)
 		}
-		lines = append(lines, []string{x.Row, j.Against, time, got, "≤ " + target, yes(j.Holds)})
+		lines = append(lines, []string{x.Row, j.Against, took, got, "≤ " + target, yes(j.Holds)})
 	}
 	if n := len(x.Growth); n > 0 {
 		worst, holds := 0.0, true
 		for _, g := range x.Growth {
 			worst, holds = max(worst, g.Ratio.Median), holds && g.Holds
 		}
-		lines = append(lines, []string{x.Row, "growth of a copy", time, number(worst), "≤ " + number(x.AtMost), x.verdict(holds)})
+		lines = append(lines, []string{x.Row, "growth of a copy", took, number(worst), "≤ " + number(x.AtMost), x.verdict(holds)})
 	}
 	for _, c := range x.Costs {
 		lines = append(lines, []string{x.Row, c.Workload, seconds(c.Seconds), number(c.Share.Median), "≤ " + number(x.AtMost), x.verdict(c.Holds)})
@@ -121,9 +135,20 @@ func (x *Result) summary() (lines [][]string) {
 		lines = append(lines, []string{x.Row, "budget and 64 MiB", dash, x.ourPeak().String(), "≤ " + (x.Budget + spare).String(), yes(*x.WithinBudget)})
 	}
 	if len(x.Failures) > 0 {
-		lines = append(lines, []string{x.Row, "failures", time, strconv.Itoa(len(x.Failures)), "0", "NO"})
+		lines = append(lines, []string{x.Row, "failures", took, strconv.Itoa(len(x.Failures)), "0", "NO"})
 	}
 	return lines
+}
+
+// rounds says how many there were, and should have been.
+func (x *Result) rounds() string {
+	switch {
+	case x.Rounds < x.Of:
+		return fmt.Sprintf("%d of %d rounds, then interrupted,", x.Rounds, x.Of)
+	case x.Rounds == 1:
+		return "1 round"
+	}
+	return fmt.Sprintf("%d rounds", x.Rounds)
 }
 
 // ourPeak is the largest RSS of the sides that the budget is for.
@@ -138,7 +163,7 @@ func (x *Result) ourPeak() (peak units.Bytes) {
 
 // write writes a row's own part.
 func (x *Result) write(w io.Writer) error {
-	fmt.Fprintf(w, "## %s\n\n%s. Measured %s at commit %s, %d rounds", x.Row, sentence(x.Title), x.Date.Format("2006-01-02 15:04 UTC"), x.Commit, x.Rounds)
+	fmt.Fprintf(w, "## %s\n\n%s. Measured %s at commit %s, %s in %v", x.Row, sentence(x.Title), x.Date.Format("2006-01-02 15:04 UTC"), x.Commit, x.rounds(), time.Duration(x.Took)*time.Second)
 	if x.Scale != 1 {
 		fmt.Fprintf(w, ", at %s of the size: targets are not for that, and not judged", number(x.Scale))
 	}
@@ -149,11 +174,14 @@ func (x *Result) write(w io.Writer) error {
 		if s.Ratio != nil {
 			ratio = fmt.Sprintf("%s (%s–%s)", number(s.Ratio.Median), number(s.Ratio.Min), number(s.Ratio.Max))
 		}
-		time, cpu, rss := fmt.Sprintf("%s (%s–%s)", seconds(s.Seconds.Median), seconds(s.Seconds.Min), seconds(s.Seconds.Max)), seconds(s.CPU), s.PeakRSS.String()
-		if s.Recorded {
-			time, cpu, rss = seconds(s.Seconds.Median)+", recorded", dash, dash
+		took, cpu, rss := fmt.Sprintf("%s (%s–%s)", seconds(s.Seconds.Median), seconds(s.Seconds.Min), seconds(s.Seconds.Max)), seconds(s.CPU), s.PeakRSS.String()
+		if s.PeakRSS == 0 {
+			cpu, rss = dash, dash
 		}
-		lines = append(lines, []string{s.Name, s.Metric, time, cpu, rss, ratio})
+		if s.Recorded {
+			took, cpu, rss = seconds(s.Seconds.Median)+", recorded", dash, dash
+		}
+		lines = append(lines, []string{s.Name, s.Metric, took, cpu, rss, ratio})
 	}
 	if err := writeTable(w, 2, []string{"side", "timed", "median (min–max)", "CPU", "peak RSS", "ours ÷ this, median (min–max)"}, lines); err != nil {
 		return err

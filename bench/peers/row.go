@@ -10,12 +10,15 @@ type Row struct {
 	Targets     []Target
 	// Budget is the memory that ours was given; 0 where the row states none.
 	Budget units.Bytes
-	// Verify names the workload by which the sides' outputs are verified after
-	// the rounds; empty: ours verifies itself in the round that is not counted.
+	// Verify names the workload by which the sides' outputs are verified; empty:
+	// ours verifies itself in the round that is not counted.
 	Verify string
-	// Part of what the second side needs is the memory of the first; 0: the
+	// Part of what the side in memory needs is the memory of the others; 0: the
 	// row's budget.
 	Part float64
+	// Times multiplies the rounds: a row whose figures are smaller than what
+	// few rounds can show has more of them. 0 is 1.
+	Times int
 	// Sizes make a row one about growth: sides come by size, see growth.go.
 	Sizes []units.Bytes
 	// Measuring makes a row one about what measuring costs, see measuring.go.
@@ -44,13 +47,19 @@ type Side struct {
 	Counted []string
 	// Run is ours' run folder, where figures are read; empty for all others.
 	Run string
-	// Answer is the output that is verified after the rounds, if any.
+	// Answer is the folder of the output that is verified, if any.
 	Answer string
+	// Folder is made before every run: of a side that writes a file in it.
+	Folder string
 	// Shape are the flags that say what ours' answer is, for who verifies it.
 	Shape []string
-	// Outputs are files or folders that are removed before every run.
+	// Outputs are files or folders that are removed before and after every run.
 	Outputs []string
-	Metric  Metric
+	// Free has all the memory that it wants, whatever the row's budget.
+	Free bool
+	// Before is the side of ours that this one is with an earlier program.
+	Before *Side
+	Metric Metric
 	// Per divides the measured seconds: tasks, where a row is told a task. 0
 	// is 1.
 	Per float64
@@ -96,4 +105,7 @@ type Input struct {
 	// From is another input that this one is made from, by Make.
 	From *Input
 	Make func(from, to string) *Side
+	// Passing is an input that no side reads: it is removed when what is made
+	// from it is there.
+	Passing bool
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,9 +29,14 @@ func (l *lab) rows() []*Row {
 		l.pageRankRow(1e6, 1e7, 10),
 		l.kMeansRow(1e6, 10),
 		l.tasksRow(1e6, 1e5), l.shortestTaskRow(), l.measuringRow(),
-		l.quarterRow("sort-quarter", "sort 1 GB in a quarter of the memory", "terasort", l.records(l.scaled(1e7))),
-		l.sortGrowthRow(), l.wordsGrowthRow(), l.spillGrowthRow(),
 	)
+	all = append(all, l.quarterRows()...)
+	all = append(all, l.sortGrowthRow(), l.wordsGrowthRow(), l.spillGrowthRow())
+	if l.before != "" {
+		for _, row := range all {
+			addBefore(row, l.before)
+		}
+	}
 	return all
 }
 
@@ -52,17 +55,17 @@ func size(b units.Bytes) string {
 func (l *lab) sortRow(n int) *Row {
 	name := "sort-" + size(units.Bytes(n*recordBytes))
 	in := l.records(l.scaled(n))
-	out := func(side string) string { return l.output(name, side) }
+	out := func(side string) string { return l.outputFile(name, side) }
 	return &Row{
 		Name: name, Title: "sort " + size(units.Bytes(n*recordBytes)) + " of 100-byte lines, file to file", Inputs: []*Input{in}, Budget: l.budget, Verify: "terasort",
 		Sides: []*Side{
 			l.fileJob(name, "terasort", l.budget, in),
-			l.limit("sort", in.Path, out(limitSide)).writes(out(limitSide)),
-			l.clickhouse([]string{"INSERT INTO FUNCTION file(" + quoted(out(clickhouse)) + ", 'TSVRaw', 'line String') SELECT line FROM file(" + quoted(in.Path) + ", 'LineAsString') ORDER BY line"}, "").writes(out(clickhouse)),
-			l.duckdb("", []string{sortSQL(in.Path, out(duckdb))}, "").writes(out(duckdb)),
+			l.limit("sort", in.Path, out(limitSide)).writesFile(out(limitSide)),
+			l.clickhouse([]string{"INSERT INTO FUNCTION file(" + quoted(out(clickhouse)) + ", 'TSVRaw', 'line String') SELECT line FROM file(" + quoted(in.Path) + ", 'LineAsString') ORDER BY line"}, "").writesFile(out(clickhouse)),
+			l.duckdb("", []string{sortSQL(in.Path, out(duckdb))}, "").writesFile(out(duckdb)),
 			l.gnusort("14G", in.Path, out(gnusort)),
-			l.polars("sort", in.Path, out(polars)).writes(out(polars)),
-			l.spark("sort", in.Path, out(spark)).writes(out(spark)),
+			l.polars("sort", in.Path, out(polars)).writesFile(out(polars)),
+			l.spark("sort", in.Path, l.output(name, spark)).writes(l.output(name, spark)),
 		},
 		Targets: []Target{{fastestPeer, 0.45}, {limitSide, 1.6}, {spark, 0.12}},
 	}
@@ -81,8 +84,8 @@ func (l *lab) tightSortRow(n int) *Row {
 		Name: name, Title: "sort " + size(units.Bytes(n*recordBytes)) + " with 512 MiB (DuckDB and GNU sort: 512 MB)", Inputs: []*Input{in}, Budget: memory, Verify: "terasort",
 		Sides: []*Side{
 			l.fileJob(name, "terasort", memory, in),
-			l.duckdb("512MB", []string{sortSQL(in.Path, l.output(name, duckdb))}, "").writes(l.output(name, duckdb)),
-			l.gnusort("512M", in.Path, l.output(name, gnusort)),
+			l.duckdb("512MB", []string{sortSQL(in.Path, l.outputFile(name, duckdb))}, "").writesFile(l.outputFile(name, duckdb)),
+			l.gnusort("512M", in.Path, l.outputFile(name, gnusort)),
 		},
 		Targets: []Target{{duckdb, 0.5}},
 	}
@@ -92,16 +95,16 @@ func (l *lab) tightSortRow(n int) *Row {
 func (l *lab) wordsRow(bytes units.Bytes) *Row {
 	name := "words-" + size(bytes)
 	in := l.text(units.Bytes(l.scaled(int(bytes))))
-	out := func(side string) string { return l.output(name, side) }
+	out := func(side string) string { return l.outputFile(name, side) }
 	return &Row{
 		Name: name, Title: "count the words of " + size(bytes) + ", file to file", Inputs: []*Input{in}, Budget: l.budget, Verify: "wordcount",
 		Sides: []*Side{
 			l.fileJob(name, "wordcount", l.budget, in),
-			l.limit("words", in.Path, out(limitSide)).writes(out(limitSide)),
-			l.clickhouse([]string{"INSERT INTO FUNCTION file(" + quoted(out(clickhouse)) + ", 'TSVRaw', 'word String, n UInt64') SELECT word, count() FROM (SELECT arrayJoin(splitByChar(' ', line)) AS word FROM file(" + quoted(in.Path) + ", 'LineAsString')) GROUP BY word"}, "").writes(out(clickhouse)),
-			l.duckdb("", []string{"COPY (SELECT word, count(*) FROM (SELECT unnest(string_split(line, ' ')) AS word FROM " + lineFile(in.Path) + ") GROUP BY word) TO " + quoted(out(duckdb)) + ` (FORMAT csv, HEADER false, DELIMITER E'\t')`}, "").writes(out(duckdb)),
-			l.polars("words", in.Path, out(polars)).writes(out(polars)),
-			l.spark("words", in.Path, out(spark)).writes(out(spark)),
+			l.limit("words", in.Path, out(limitSide)).writesFile(out(limitSide)),
+			l.clickhouse([]string{"INSERT INTO FUNCTION file(" + quoted(out(clickhouse)) + ", 'TSVRaw', 'word String, n UInt64') SELECT word, count() FROM (SELECT arrayJoin(splitByChar(' ', line)) AS word FROM file(" + quoted(in.Path) + ", 'LineAsString')) GROUP BY word"}, "").writesFile(out(clickhouse)),
+			l.duckdb("", []string{"COPY (SELECT word, count(*) FROM (SELECT unnest(string_split(line, ' ')) AS word FROM " + lineFile(in.Path) + ") GROUP BY word) TO " + quoted(out(duckdb)) + ` (FORMAT csv, HEADER false, DELIMITER E'\t')`}, "").writesFile(out(duckdb)),
+			l.polars("words", in.Path, out(polars)).writesFile(out(polars)),
+			l.spark("words", in.Path, l.output(name, spark)).writes(l.output(name, spark)),
 		},
 		Targets: []Target{{fastestPeer, 0.6}, {limitSide, 1.3}, {spark, 0.12}},
 	}
@@ -139,12 +142,10 @@ func (l *lab) groupByRow(n, keys int) *Row {
 func (l *lab) groupByCSVRow(n, keys int) *Row {
 	name := "groupby-csv-" + count(n) + "-" + count(keys)
 	in := l.table(l.scaled(n), min(keys, l.scaled(n)))
-	ours := l.job("groupby", l.budget, "--warmup", "0", "--iterations", "1", "--input", in.Path)
-	ours.Counted = []string{"--no-verify"}
 	return &Row{
 		Name: name, Title: "the same from CSV, " + count(n) + " rows and " + count(keys) + " keys, whole process", Inputs: []*Input{in}, Budget: l.budget,
 		Sides: []*Side{
-			ours,
+			l.wholeJob("groupby", "--input", in.Path),
 			l.limit("groupby-csv", in.Path, strconv.Itoa(min(keys, l.scaled(n)))),
 			l.duckdb("", []string{"CREATE TEMP TABLE r AS SELECT id, sum(v), avg(f) FROM " + csvFile(in.Path, tableColumns) + " GROUP BY id"}, ""),
 			l.clickhouse([]string{"CREATE TABLE r ENGINE=Memory AS SELECT id, sum(v), avg(f) FROM file(" + quoted(in.Path) + ", 'CSVWithNames', 'id Int64, v Int64, f Float64') GROUP BY id"}, ""),
@@ -265,30 +266,4 @@ func (l *lab) shortestTaskRow() *Row {
 	s := l.job("tasks", l.budget, "--warmup", "1", "--iterations", "1", "--tasks", "100000")
 	s.Metric = Metric{Figure: "METG(50%)"}
 	return &Row{Name: "metg", Title: "shortest task for which half of two cores' time is useful: METG(50 %)", Sides: []*Side{s}, Targets: []Target{{absolute, 5e-6}}, Budget: l.budget}
-}
-
-// inMemory is ours with all the memory that it wants.
-const inMemory = "in memory"
-
-// quarterRow compares ours with itself in memory: it gets a quarter of what
-// it needs there at its peak, which is measured before the rounds.
-func (l *lab) quarterRow(name, title, workload string, in *Input) *Row {
-	free := l.fileJob(name+"-free", workload, l.budget, in)
-	free.Name = inMemory
-	return &Row{Name: name, Title: title, Inputs: []*Input{in}, Verify: workload, Part: 0.25,
-		Sides: []*Side{l.fileJob(name, workload, l.budget, in), free}, Targets: []Target{{inMemory, 2.5}}}
-}
-
-// ration gives the first side of a row its part of the memory that the second
-// needs.
-func (l *lab) ration(ctx context.Context, row *Row) error {
-	r, err := l.once(ctx, row.Sides[1], false)
-	if err != nil {
-		return fmt.Errorf("cannot measure what memory it needs: %w", err)
-	}
-	row.Budget = units.Bytes(float64(r.PeakRSS) * row.Part)
-	s := row.Sides[0]
-	s.Args[slices.Index(s.Args, "--memory")+1] = memoryFlag(row.Budget)
-	l.say("%s · in memory it needs %v, so it gets %v", row.Name, r.PeakRSS, row.Budget)
-	return nil
 }

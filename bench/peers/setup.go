@@ -94,7 +94,12 @@ func (l *lab) versions() map[string]string {
 		}
 	}
 	first("execbench", l.execbench, "version")
-	first("commit", "git", "describe", "--always", "--dirty")
+	if l.before != "" {
+		first(before, l.before, "version")
+	}
+	if l.commit != "" {
+		v["commit"] = l.commit
+	}
 	if l.missing(gnusort) == "" {
 		first(gnusort, "sort", "--version")
 	}

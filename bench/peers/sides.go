@@ -15,6 +15,11 @@ func (l *lab) output(row, side string) string {
 	return filepath.Join(l.cache, "out", row+"-"+strings.ReplaceAll(side, " ", "-"))
 }
 
+// outputFile is the file of a side that writes one.
+func (l *lab) outputFile(row, side string) string {
+	return filepath.Join(l.output(row, side), "answer.txt")
+}
+
 // job is ours, one execution in a process; memory 0 is the default.
 func (l *lab) job(workload string, memory units.Bytes, args ...string) *Side {
 	run := l.output("run", workload)
@@ -33,6 +38,14 @@ func (l *lab) fileJob(row, workload string, memory units.Bytes, in *Input, args 
 	s.Args = append(s.Args, "--no-verify", "--output", out)
 	s.Shape = args
 	return s.writes(out)
+}
+
+// wholeJob is ours without an output: the whole process, verified in the round
+// that is not counted.
+func (l *lab) wholeJob(workload string, args ...string) *Side {
+	s := l.job(workload, l.budget, append([]string{"--warmup", "0", "--iterations", "1"}, args...)...)
+	s.Counted = []string{"--no-verify"}
+	return s
 }
 
 // queryJob is ours over data in memory: three timed executions after one to
@@ -103,13 +116,20 @@ func (l *lab) spark(workload string, args ...string) *Side {
 
 func (l *lab) gnusort(memory, in, out string) *Side {
 	s := &Side{Name: gnusort, Peer: gnusort, Program: "sort", Args: []string{"--parallel=" + cores, "-S", memory, "-T", l.temp(), "-o", out, in}}
-	return s.writes(out)
+	return s.writesFile(out)
 }
 
-// writes says where a side writes the answer.
-func (s *Side) writes(path string) *Side {
-	s.Outputs, s.Answer = append(s.Outputs, path), path
+// writes says in which folder a side writes the answer.
+func (s *Side) writes(folder string) *Side {
+	s.Outputs, s.Answer = append(s.Outputs, folder), folder
 	return s
+}
+
+// writesFile says which file a side writes the answer to; its folder has
+// nothing else.
+func (s *Side) writesFile(path string) *Side {
+	s.Folder = filepath.Dir(path)
+	return s.writes(s.Folder)
 }
 
 func (s *Side) measuredBy(m Metric) *Side {
