@@ -303,7 +303,8 @@ func TestTotalsAddUpAndBeginAnew(t *testing.T) {
 	end.Metrics[task.PeakExecutionMemory] = 5
 	s.Emit(end)
 	s.Emit(&event.TaskEnd{Reason: task.TaskKilled})
-	want := folder.Totals{Jobs: 1, Stages: 1, Tasks: 3, Failed: 1, DiskSpilled: 20, PeakExecution: 7}
+	s.Emit(&event.TaskEnd{Reason: task.Resubmitted}) // no attempt of its own
+	want := folder.Totals{Jobs: 1, Stages: 1, Tasks: 3, Failed: 2, DiskSpilled: 20, PeakExecution: 7}
 	if got := s.take(); got != want {
 		t.Errorf("totals %+v, want %+v", got, want)
 	}

@@ -23,7 +23,9 @@ func (t *totals) Emit(e event.Event) {
 	switch e := e.(type) {
 	case *event.TaskEnd:
 		t.mu.Lock()
-		t.mu.t.Tasks++
+		if e.Reason != task.Resubmitted { // else it has ended before
+			t.mu.t.Tasks++
+		}
 		if e.Reason != task.Success {
 			t.mu.t.Failed++
 		}

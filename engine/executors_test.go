@@ -812,3 +812,88 @@ func TestBarrierOverExecutors(t *testing.T) {
 	check(t, err, got, ints(4))
 	check(t, nil, ran, map[id.Executor]int{"0": 2, "1": 2})
 }
+
+// pulling loses an executor in the middle of a map stage: some of its tasks
+// are done there, and the first one is done nowhere.
+type pulling struct {
+	executor   id.Executor
+	armed      atomic.Bool
+	once, pull sync.Once
+	done, lost chan struct{}
+	err        error
+}
+
+func newPulling(x id.Executor) *pulling {
+	return &pulling{executor: x, done: make(chan struct{}), lost: make(chan struct{})}
+}
+
+// hook is start's: it sees the map tasks that are done.
+func (p *pulling) hook(e event.Event) {
+	if end, ok := e.(*event.TaskEnd); ok && p.armed.Load() && end.Kind == task.ShuffleMapTask &&
+		end.Reason == task.Success && end.Info.Executor == p.executor {
+		p.once.Do(func() { close(p.done) })
+	}
+}
+
+// over returns the dataset whose map stage is disturbed: 0 to 799 in 8
+// partitions, by their last digit.
+func (p *pulling) over(r *rig) *engine.Dataset[engine.Pair[int64, int64]] {
+	p.armed.Store(true)
+	return engine.MapBatches(keyed(r.Session, 800, 10, 8), func(t *engine.Task, dst, src []engine.Pair[int64, int64]) ([]engine.Pair[int64, int64], error) {
+		if t.Partition != 0 {
+			return append(dst, src...), nil
+		}
+		select {
+		case <-p.done:
+		case <-t.Context().Done():
+			return nil, context.Cause(t.Context())
+		}
+		p.pull.Do(func() {
+			p.err = r.LoseExecutor(p.executor, "pulled")
+			close(p.lost)
+		})
+		<-p.lost
+		return append(dst, src...), p.err
+	})
+}
+
+// Map tasks that were done where an executor is lost end a second time, as
+// resubmitted, and run again in their stage attempt, each once; the answer is
+// right, and what they had done is counted once.
+func TestDAG_006_TSM_007_DoneMapTasksOfALostExecutor(t *testing.T) {
+	for _, where := range []string{"memory", "disk"} {
+		p := newPulling("1")
+		r := start(t, engine.Config{Cores: 4, Executors: 2, Conf: conf("shuffle.storage", where)}, p.hook)
+		got, err := engine.ReduceByKey(p.over(r), add, engine.Partitions(3)).Collect(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums := map[int64]int64{}
+		for _, p := range got {
+			sums[p.Key] = p.Value
+		}
+		check(t, nil, sums, wantSums(800, 10))
+		r.finish()
+
+		again, ends := map[int32]int{}, map[int32]int{}
+		for _, e := range of[*event.TaskEnd](r.rec) {
+			switch {
+			case e.Info.StageAttempt != id.StageAttempt{}:
+			case e.Reason == task.Resubmitted:
+				if again[e.Info.Index]++; e.Info.Executor != "1" || e.Info.Failed || e.Info.Killed {
+					t.Errorf("%s: resubmitted %+v", where, e.Info)
+				}
+			case e.Reason == task.Success:
+				ends[e.Info.Index]++
+			}
+		}
+		for index := range int32(8) {
+			if again[index] > 1 || ends[index] != 1+again[index] {
+				t.Errorf("%s: map task %d succeeded %d times and was resubmitted %d times", where, index, ends[index], again[index])
+			}
+		}
+		if len(again) == 0 || len(ends) != 8 {
+			t.Errorf("%s: %d map tasks resubmitted, %d done", where, len(again), len(ends))
+		}
+	}
+}

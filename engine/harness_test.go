@@ -255,6 +255,13 @@ func checkStream(t testing.TB, events []event.Event) {
 				bad("%v: its description has %d bytes", e.Info.TaskAttempt, e.LaunchBytes)
 			}
 		case *event.TaskEnd:
+			if e.Reason == task.Resubmitted { // the second end of one that succeeded
+				begin(tasks[e.Info.Task], 2, e.Info.TaskAttempt)
+				if e.HasMetrics || e.Stamps != (task.Stamps{}) || e.Metrics != (task.Metrics{}) {
+					bad("%v: resubmitted with figures", e.Info.TaskAttempt)
+				}
+				continue
+			}
 			begin(tasks[e.Info.Task], 1, e.Info.TaskAttempt)
 			tasks[e.Info.Task]++
 			// One that never began has no running message: one that was taken

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +22,7 @@ import (
 var logDir = flag.String("sparklog", "", "a folder in which the Spark log of a stormy session is left, for a History Server")
 
 // tally is what a report says of the attempts of a stage attempt.
-type tally struct{ succeeded, failed, killed, copies int }
+type tally struct{ succeeded, failed, resubmitted, killed, copies int }
 
 func (c *tally) count(e *event.TaskEnd) {
 	switch {
@@ -31,7 +33,9 @@ func (c *tally) count(e *event.TaskEnd) {
 	default:
 		c.failed++
 	}
-	if e.Info.Speculative {
+	if e.Reason == task.Resubmitted {
+		c.resubmitted++
+	} else if e.Info.Speculative {
 		c.copies++
 	}
 }
@@ -50,9 +54,10 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pulled := newPulling("1")
 	r := start(t, engine.Config{Cores: 4, Executors: 2, Events: []event.Sink{sink}, Conf: conf("shuffle.storage", "disk",
 		"speculation", "true", "speculation.interval", "10ms", "speculation.quantile", "0.5", "speculation.multiplier", "1.1",
-		"speculation.minTaskRuntime", "10ms", "speculation.efficiency.enabled", "false", "task.maxDirectResultSize", "1KiB")})
+		"speculation.minTaskRuntime", "10ms", "speculation.efficiency.enabled", "false", "task.maxDirectResultSize", "1KiB")}, pulled.hook)
 	ctx := t.Context()
 	good := func(n int64, err error) {
 		t.Helper()
@@ -81,13 +86,11 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 	cached.Unpersist()
 	sums := engine.ReduceByKey(keyed(r.Session, 5000, 100, 4), add, engine.Partitions(3))
 	good(sums.Count(ctx))
-	for _, f := range r.shuffleFiles(t, ".data")[:1] {
-		remove(t, f)
-	}
+	ends := of[*event.TaskEnd](r.rec)
+	written := ends[slices.IndexFunc(ends, func(e *event.TaskEnd) bool { return e.Kind == task.ShuffleMapTask && e.Reason == task.Success })]
+	remove(t, r.shuffleFiles(t, fmt.Sprintf("_%d_0.data", written.Info.Task))[0])
 	good(sums.Count(ctx))
-	if err := r.LoseExecutor("1", "fault"); err != nil {
-		t.Fatal(err)
-	}
+	good(engine.ReduceByKey(pulled.over(r), add, engine.Partitions(3)).Count(ctx))
 	good(sums.Count(ctx))
 	if _, err := failing(r.Session, 4, 4, func(*engine.Task) error { return errors.New("always") }).Count(ctx); err == nil {
 		t.Fatal("four failures did not end the job")
@@ -105,7 +108,7 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 		want[e.Info.StageAttempt] = c
 		sum.count(e)
 	}
-	if sum.failed < 8 || sum.killed < 2 || sum.copies < 1 || r.rec.ended(task.FetchFailed) == 0 {
+	if sum.failed < 8 || sum.killed < 2 || sum.copies < 1 || sum.resubmitted < 1 || r.rec.ended(task.FetchFailed) == 0 {
 		t.Fatalf("%+v, %d fetch failures: the test proves nothing", sum, r.rec.ended(task.FetchFailed))
 	}
 
@@ -158,6 +161,11 @@ func sparkTally(t *testing.T, log string) map[id.StageAttempt]tally {
 		}
 		at := id.StageAttempt{Stage: id.Stage(e.Stage), Attempt: e.Attempt}
 		c := stages[at]
+		if e.Reason.Reason == "Resubmitted" {
+			c.resubmitted++
+		} else if e.Info.Speculative {
+			c.copies++
+		}
 		switch e.Reason.Reason {
 		case "Success":
 			c.succeeded++
@@ -165,9 +173,6 @@ func sparkTally(t *testing.T, log string) map[id.StageAttempt]tally {
 			c.killed++
 		default:
 			c.failed++
-		}
-		if e.Info.Speculative {
-			c.copies++
 		}
 		stages[at] = c
 	}

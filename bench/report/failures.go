@@ -31,6 +31,8 @@ func (m *Model) failed(e *event.TaskEnd) {
 		Reason: e.Reason.String(), Attempts: 1}
 	if e.Failure != nil {
 		f.Cause, f.Stack = e.Failure.Error(), e.Failure.Stack
+	} else if !counted(e) {
+		f.Cause = "it had succeeded, and its output was lost with executor " + string(e.Info.Executor)
 	}
 	for i := range m.Failures {
 		if k := &m.Failures[i]; k.Stage == f.Stage && k.StageAttempt == f.StageAttempt && k.Reason == f.Reason && k.Cause == f.Cause {

@@ -276,11 +276,11 @@ func (f *folding) taskEnd(e *event.TaskEnd) {
 		}
 	}
 	f.at(e.Info.Finish)
-	if !counted(e) {
-		return
-	}
 	if kindOf(e) == failed {
 		f.m.failed(e)
+	}
+	if !counted(e) {
+		return
 	}
 	figures := FiguresOf(e)
 	s.totals.add(&figures)
@@ -356,6 +356,9 @@ func (c *Counts) end(e *event.TaskEnd, fresh bool) {
 	default:
 		c.Failed++
 		copies.Failed++
+		if !counted(e) {
+			c.Resubmitted++
+		}
 	}
 	if fresh {
 		c.Indices++

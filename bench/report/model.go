@@ -54,6 +54,10 @@ type Counts struct {
 	Succeeded int64 `json:"succeeded"`
 	Failed    int64 `json:"failed"`
 	Killed    int64 `json:"killed"`
+	// Resubmitted counts those of the failures that are no attempt's own end:
+	// map tasks that had succeeded and ran again, since their output was lost
+	// with its executor. As in Spark, they are counted with the failures.
+	Resubmitted int64 `json:"resubmitted,omitempty"`
 	// KilledBy counts kills by their reason.
 	KilledBy map[string]int64 `json:"killed_by,omitempty"`
 	// Indices counts tasks of which at least one attempt succeeded.
@@ -62,6 +66,9 @@ type Counts struct {
 	// slow tasks.
 	Speculative Speculative `json:"speculative,omitzero"`
 }
+
+// ended is how many attempts have ended.
+func (c *Counts) ended() int64 { return c.Succeeded + c.Failed + c.Killed - c.Resubmitted }
 
 // Speculative tells how second attempts of slow tasks ended.
 type Speculative struct {

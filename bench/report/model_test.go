@@ -393,7 +393,8 @@ func TestEVT_006_FailedJob(t *testing.T) {
 func TestResubmitted(t *testing.T) {
 	events := append(attempt(0, 0, 0, task.Success), attempt(0, 0, 0, task.Resubmitted)[1])
 	m := load(t, EventSource(append([]event.Event{&event.ApplicationStart{}}, events...)), Options{})
-	if s := m.Stages[0]; s.Counts.Running != 0 || s.Counts.Failed != 1 || s.Counts.Succeeded != 1 || s.Total(Wall) != 1 {
+	if s := m.Stages[0]; s.Counts.Running != 0 || s.Counts.Failed != 1 || s.Counts.Resubmitted != 1 || s.Counts.Succeeded != 1 || s.Counts.ended() != 1 || s.Total(Wall) != 1 ||
+		len(m.Failures) != 1 || m.Failures[0].Reason != "Resubmitted" || m.Failures[0].Cause == "" {
 		t.Errorf("%+v, wall %d", s.Counts, s.Total(Wall))
 	}
 }

@@ -234,7 +234,7 @@ var spreadHeader = []string{"min", "p25", "median", "p75", "p95", "max", "larges
 // without a dot below the first add up to it, those with one to run.
 func breakdownTable(s *Stage) *table.Table {
 	t := &table.Table{Left: []int{0}, Title: fmt.Sprintf("Stage %s, %s: time of %d attempts",
-		id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}, s.Name, s.Counts.Succeeded+s.Counts.Failed+s.Counts.Killed),
+		id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}, s.Name, s.Counts.ended()),
 		Header: append([]string{"part", "total", "share", "CPU"}, spreadHeader...)}
 	row := func(f Figure) {
 		st := s.stats(f)

@@ -122,10 +122,14 @@ func (p *progress) Emit(e event.Event) {
 	case *event.TaskStart:
 		s.running++
 	case *event.TaskEnd:
-		s.running--
-		if e.Reason == task.Success {
+		switch e.Reason {
+		case task.Success:
+			s.running--
 			s.done++
-		} else {
+		case task.Resubmitted: // it ended before, and runs again
+			s.done = max(0, s.done-1)
+		default:
+			s.running--
 			s.failed++
 		}
 	}

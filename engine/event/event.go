@@ -185,7 +185,10 @@ type Accumulable struct {
 	Value  string // running total after it
 }
 
-// TaskEnd closes an attempt: there is exactly one for each TaskStart.
+// TaskEnd closes an attempt: there is exactly one for each TaskStart. One
+// whose reason is Resubmitted is none of those: it repeats the end of a map
+// task's attempt that succeeded, without figures, since the task runs again:
+// its output was lost with the executor.
 type TaskEnd struct {
 	Info    TaskInfo
 	Kind    task.Kind

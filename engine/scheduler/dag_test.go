@@ -153,8 +153,15 @@ func TestDAG_006_OutputsLostWhileTheStageRuns(t *testing.T) {
 			h.ok(n)
 		}
 	}
+	done := len(h.lines("event TaskEnd"))
 	h.do(&ExecutorLost{Executor: "a", Reason: "gone"})
-	// Finished tasks whose output is gone are run again in the same set.
+	// Finished tasks whose output is gone are run again in the same set, and
+	// what is told of that comes before the loss.
+	told := h.lines("event TaskEnd")[done:]
+	if done == 0 || len(told) != done || slices.ContainsFunc(told, func(l string) bool { return !strings.HasSuffix(l, " Resubmitted") }) ||
+		slices.Index(h.out, told[0]) > slices.Index(h.out, h.lines("event ExecutorRemoved")[0]) {
+		t.Fatalf("of %d that had ended: %q", done, told)
+	}
 	if len(h.lines("event StageSubmitted 1")) != 0 {
 		t.Fatal("the reduce stage was submitted")
 	}

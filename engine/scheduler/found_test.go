@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -194,6 +195,9 @@ func TestABarrierStageThatLostAFinishedTask(t *testing.T) {
 			}
 		}
 		h.do(&ExecutorLost{Executor: lost, Reason: "gone"})
+		if told := h.lines(fmt.Sprintf("event TaskEnd %d Resubmitted", first)); (len(told) == 1) == ended {
+			t.Errorf("ended %v: %q", ended, told)
+		}
 		h.do(&ExecutorAdded{ExecutorSpec{ID: "c", Host: "hc", Slots: 2}})
 		h.clear()
 		if ended {

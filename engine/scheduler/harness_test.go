@@ -217,6 +217,19 @@ func (h *harness) note(c Command) {
 	}
 }
 
+// resubmitted checks that an attempt's second end repeats what its first one
+// said of a success, and no more.
+func (h *harness) resubmitted(e *event.TaskEnd) {
+	want, first := h.infos[e.Info.Task].Info, h.infos[e.Info.Task].Reason
+	want.GettingResult = 0
+	if first != task.Success || e.Info != want || e.Kind != task.ShuffleMapTask || e.HasMetrics || e.Metrics != (task.Metrics{}) ||
+		e.Stamps != (task.Stamps{}) || e.StatusBytes != [3]int32{} || e.Accums != nil || e.Failure != nil {
+		h.t.Fatalf("resubmitted %+v after its end as %v, %+v", e, first, want)
+	}
+	h.infos[e.Info.Task] = *e
+	h.write("event TaskEnd %d Resubmitted", e.Info.Task)
+}
+
 func (h *harness) launch(how string, at id.Executor, l task.Launch) {
 	d := new(task.Description)
 	if err := task.DecodeDescription(l.Desc, d); err != nil {
@@ -277,6 +290,10 @@ func (h *harness) event(e event.Event) {
 	case *event.TaskGettingResult:
 		h.write("event TaskGettingResult %d", e.Info.Task)
 	case *event.TaskEnd:
+		if e.Reason == task.Resubmitted {
+			h.resubmitted(e)
+			return
+		}
 		h.starts[e.Info.Task]--
 		if h.starts[e.Info.Task] != 0 {
 			h.t.Fatalf("TaskEnd of %d does not close one TaskStart", e.Info.Task)

@@ -101,14 +101,6 @@ func (o *outputs) complete(s id.Shuffle) bool {
 	return m != nil && m.missing == 0
 }
 
-// writer returns the attempt that wrote an output; -1: it is not there.
-func (o *outputs) writer(s id.Shuffle, part int32) id.Task {
-	if m := o.shuffles[s]; m != nil && m.statuses[part] != nil {
-		return m.statuses[part].Map
-	}
-	return -1
-}
-
 // written reports whether any output of a shuffle was ever there.
 func (o *outputs) written(s id.Shuffle) bool {
 	m := o.shuffles[s]

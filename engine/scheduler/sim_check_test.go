@@ -380,6 +380,10 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 	case *event.ExecutorRemoved:
 		moment(e.At)
 	case *event.TaskEnd:
+		if e.Reason == task.Resubmitted { // of a former moment
+			m.resubmitted(s, e, merged, bad)
+			break
+		}
 		moment(e.Info.Finish)
 		m.ended(s, e, merged, bad)
 	}
@@ -394,6 +398,20 @@ func excludes(x id.Executor, host string, forStage bool, stage id.StageAttempt) 
 		host = ""
 	}
 	return exclusion{x, host, stage}
+}
+
+// resubmitted checks that a map task that had succeeded runs again, since its
+// executor is lost: what it repeats is the harness's to check.
+func (m *stream) resubmitted(s *sim, e *event.TaskEnd, merged bool, bad func(string, ...any)) {
+	at := m.stages[e.Info.StageAttempt]
+	switch {
+	case at == nil || !at.open:
+		bad("%v of a stage that is not open", e.Info.TaskAttempt)
+	case s.core.executor(e.Info.Executor).alive:
+		bad("%v, whose executor %s lives", e.Info.TaskAttempt, e.Info.Executor)
+	case merged:
+		bad("%v adds to accumulators once more", e.Info.TaskAttempt)
+	}
 }
 
 // ended compares the end of an attempt with what its executor reported.

@@ -32,7 +32,7 @@ type taskSet struct {
 	// By position, without pointers: a set of a million tasks would otherwise
 	// keep the collector busy.
 	done    []bool
-	doneOn  []int32 // map stage: place of the executor that has the output; -1: elsewhere
+	outputs []output // map stage: what its own attempts wrote
 	running running
 	tries   []int32
 	fails   map[int32]int32 // by position; most never fail
@@ -56,6 +56,17 @@ type taskSet struct {
 
 	givesUp int64 // barrier set with more tasks than there are slots: when it is aborted; 0: they suffice
 	pace    pace  // of its attempts (chain.go)
+}
+
+// output tells of the attempt of a map task whose output counts: enough to
+// tell of its end again, should the output be lost with its executor.
+type output struct {
+	task           id.Task
+	launch, finish int64
+	number         int32
+	executor       int32 // its place among the core's; -1: there is no such attempt in this set
+	locality       task.Locality
+	speculative    bool
 }
 
 // attempt is one try at a task, from its launch until the driver has handled
@@ -112,7 +123,7 @@ func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
 		left: n, idle: n,
 	}
 	if s.dep != nil {
-		ts.doneOn = slices.Repeat([]int32{-1}, n)
+		ts.outputs = slices.Repeat([]output{{executor: -1}}, n)
 	} else {
 		ts.total = result.NewTotal(c.cfg.MaxResult)
 	}
@@ -283,8 +294,9 @@ func (c *Core) attemptDone(a *attempt, r *task.Result, status *task.MapStatus) {
 	if !ts.done[a.pos] {
 		ts.done[a.pos] = true
 		ts.left--
-		if ts.doneOn != nil {
-			ts.doneOn[a.pos] = c.executor(a.info.Executor).n
+		if ts.outputs != nil {
+			i := &a.info
+			ts.outputs[a.pos] = output{i.Task, i.Launch, i.Finish, i.Number, c.executor(i.Executor).n, i.Locality, i.Speculative}
 		}
 	}
 	c.attemptEnded(a, ending{kind: task.Success, result: r, status: status})
@@ -370,25 +382,8 @@ func (c *Core) attemptFailed(a *attempt, f *task.Failure) {
 // tasks again whose output was there.
 func (c *Core) setLostExecutor(ts *taskSet, x *executor, reason string, causedByApp bool) {
 	message := fmt.Sprintf("executor %s is lost: %s", x.id, reason)
-	switch pos := slices.Index(ts.doneOn, x.n); {
-	case ts.draining || pos < 0:
-	case ts.barrier:
-		index := ts.indices[pos]
-		a := id.TaskAttempt{StageAttempt: ts.id, Index: index, Number: ts.tries[pos] - 1, Task: c.outputs.writer(ts.stage.dep.Shuffle, index)}
-		c.barrierTaskFailed(ts, a, index, &task.Failure{Kind: task.ExecutorLostFailure, Message: message})
-	default:
-		for pos, on := range ts.doneOn {
-			if on != x.n || !ts.done[pos] {
-				continue
-			}
-			ts.done[pos], ts.doneOn[pos] = false, -1
-			ts.left++
-			ts.stage.pending.add(ts.indices[pos])
-			if ts.running.at(int32(pos)) == nil {
-				ts.idle++
-				ts.pending.push(int32(pos))
-			}
-		}
+	if !ts.draining {
+		c.resubmitOutputs(ts, x, message)
 	}
 	var gone []*attempt
 	for _, place := range ts.running.first {
@@ -402,6 +397,47 @@ func (c *Core) setLostExecutor(ts *taskSet, x *executor, reason string, causedBy
 		a.slot = false // went with the executor
 		c.attemptFailed(a, &task.Failure{Kind: task.ExecutorLostFailure, CausedByApp: causedByApp && a.started, Message: message})
 	}
+}
+
+// resubmitOutputs has the finished map tasks whose output went with executor x
+// run again (spark-semantics §2.5). Each attempt that wrote one ends a second
+// time, as resubmitted, without figures: those were in its own end. The tasks
+// of a barrier stage run again all together.
+func (c *Core) resubmitOutputs(ts *taskSet, x *executor, message string) {
+	var first *event.TaskEnd
+	for pos := range ts.outputs {
+		if ts.outputs[pos].executor != x.n || !ts.done[pos] {
+			continue
+		}
+		end := c.emitResubmitted(ts, int32(pos), x)
+		if first == nil {
+			first = end
+		}
+		ts.done[pos], ts.outputs[pos].executor = false, -1
+		ts.left++
+		ts.stage.pending.add(ts.indices[pos])
+		if ts.running.at(int32(pos)) == nil {
+			ts.idle++
+			ts.pending.push(int32(pos))
+		}
+	}
+	if first != nil && ts.barrier {
+		c.barrierTaskFailed(ts, first.Info.TaskAttempt, first.Info.Partition, &task.Failure{Kind: task.Resubmitted, Message: message})
+	}
+}
+
+// emitResubmitted tells that the attempt that wrote a map output, which is
+// lost with executor x, did so for nothing.
+func (c *Core) emitResubmitted(ts *taskSet, pos int32, x *executor) *event.TaskEnd {
+	o, index := &ts.outputs[pos], ts.indices[pos]
+	part := ts.stage.partition(index)
+	c.commits.ended(ts.id, part, o.number, false)
+	end := &event.TaskEnd{Kind: ts.template.Kind, Reason: task.Resubmitted, Info: event.TaskInfo{
+		TaskAttempt: id.TaskAttempt{StageAttempt: ts.id, Index: index, Number: o.number, Task: o.task},
+		Partition:   part, Executor: x.id, Host: x.host, Locality: o.locality, Speculative: o.speculative,
+		Launch: o.launch, Finish: o.finish}}
+	c.emit(end)
+	return end
 }
 
 // memory holds all attempts that live or whose room waits for another, each

@@ -139,6 +139,9 @@ func TestTSM_006_DrainingSetForgetsALostAttempt(t *testing.T) {
 	if ts.live != 0 || len(h.core.sets) != 0 || len(h.lines("launch")) != 0 {
 		t.Fatalf("live %d, sets %d, %q", ts.live, len(h.core.sets), h.lines("launch"))
 	}
+	if ends := h.lines("event TaskEnd"); len(ends) != 1 || !strings.Contains(ends[0], "ExecutorLostFailure") {
+		t.Fatalf("%q", ends)
+	}
 	h.after(delay)
 	h.finish()
 	h.succeeded(0, 1)
@@ -177,6 +180,9 @@ func TestTSM_007_WinnersExecutorDies(t *testing.T) {
 		}
 		if again != (dies == "winner") {
 			t.Fatalf("the %s's executor died: task 2 launched again: %v\n%q", dies, again, h.lines("launch"))
+		}
+		if told := len(h.lines(fmt.Sprintf("event TaskEnd %d Resubmitted", winner))) == 1; told != again || len(h.lines(fmt.Sprintf("event TaskEnd %d ", loser))) != 0 {
+			t.Fatalf("the %s's executor died: told of task 2: %v\n%q", dies, told, h.lines("event TaskEnd"))
 		}
 		h.finish()
 		h.succeeded(0, 1)
