@@ -30,6 +30,15 @@ func (s *Session) heartbeatTimeout() time.Duration {
 	return s.set.Heartbeat.Timeout
 }
 
+// starvationTimeout is how long a first job waits for a slot until people are
+// told; 0: never, as in Spark's local mode.
+func (s *Session) starvationTimeout() time.Duration {
+	if s.groups.shares == nil {
+		return 0
+	}
+	return s.set.StarvationTimeout
+}
+
 // beat tells the driver which executors live, and, where it looks for slow
 // attempts, how far they are. The driver drops an executor in the step in
 // which it loses it, so none that it does not know tells that it lives.

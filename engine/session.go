@@ -194,7 +194,7 @@ func (s *Session) start(cfg Config, budget units.Bytes) error {
 		Executors:   s.groups.specs(),
 		MaxFailures: set.MaxFailures, MaxConsecutiveStageAttempts: set.MaxConsecutiveStageAttempts,
 		MaxStageAttempts: set.MaxStageAttempts, MaxCancelledGroups: set.MaxCancelledGroups, TaskCPUs: set.TaskCPUs,
-		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait,
+		Mode: set.SchedulingMode, Pools: pools, LocalityWait: set.LocalityWait, NoReduceLocality: !set.ReduceLocality, StarvationTimeout: s.starvationTimeout(),
 		MaxResult: set.MaxResultSize, MaxMessage: set.MaxMessageSize, ResultGetters: set.ResultGetters,
 		Barrier: set.Barrier, Speculation: set.Speculation, Exclusion: s.exclusion(len(s.groups.all())), HeartbeatTimeout: s.heartbeatTimeout(), RetryOnMismatch: set.RowChecksums && set.RetryOnMismatch,
 		MaxUntaken: untakenResults(budget), Chain: maxChain,

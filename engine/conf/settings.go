@@ -65,6 +65,8 @@ type Settings struct {
 	SchedulingMode              SchedulingMode
 	AllocationFile              string // scheduler.allocation.file; empty: none
 	LocalityWait                LocalityWait
+	ReduceLocality              bool          // shuffle.reduceLocality.enabled
+	StarvationTimeout           time.Duration // starvation.timeout
 	Barrier                     Barrier
 	Reaper                      Reaper
 	Speculation                 Speculation
@@ -95,9 +97,9 @@ type Settings struct {
 }
 
 // LocalityWait is how long a task set holds out for better places
-// (locality.wait and its three refinements).
+// (locality.wait and its refinements).
 type LocalityWait struct {
-	All, Process, Node, Rack time.Duration
+	All, Process, Node time.Duration
 }
 
 // Barrier are the keys of barrier stages.

@@ -38,6 +38,12 @@ type Config struct {
 	Pools        []conf.Pool         // FAIR: from the allocation file
 	LocalityWait conf.LocalityWait   // zero: no waiting
 
+	NoReduceLocality bool // reduce tasks prefer no place for what it holds of their input
+
+	// StarvationTimeout is how long tasks may wait before the first one of all
+	// is launched until people are told, and told again; 0: never.
+	StarvationTimeout time.Duration
+
 	MaxResult     units.Bytes // running total of a result stage's task set; 0: no limit
 	MaxMessage    units.Bytes // largest task description; 128 MiB
 	ResultGetters int         // goroutines that fetch stored results; 4
@@ -196,6 +202,8 @@ const (
 const (
 	keyMessage        = "spark.rpc.message.maxSize"
 	keyMaxFailures    = "spark.task.maxFailures"
+	keyStarvation     = "spark.starvation.timeout"
+	keyTaskCPUs       = "spark.task.cpus"
 	keyExclusion      = "spark.excludeOnFailure.*"
 	keyNetworkTimeout = "spark.network.timeout"
 )

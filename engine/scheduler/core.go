@@ -59,11 +59,12 @@ type Core struct {
 	commits  commits
 	barriers barriers
 
-	check int64 // when to look for slow tasks; 0: no set has any (speculate.go)
-	timer int64 // the last SetTimer; 0: none
-	out   []Command
-	desc  []byte // descriptions of this step's launches
-	slabs struct {
+	starves int64 // when to tell that no task was launched yet; 0: none waits, or some was
+	check   int64 // when to look for slow tasks; 0: no set has any (speculate.go)
+	timer   int64 // the last SetTimer; 0: none
+	out     []Command
+	desc    []byte // descriptions of this step's launches
+	slabs   struct {
 		launch slab[Launch]
 		kill   slab[Kill]
 		emit   slab[Emit]
@@ -222,6 +223,7 @@ func (c *Core) setTimer() {
 		earliest(ts.givesUp)
 	}
 	earliest(c.nextLook())
+	earliest(c.starvation())
 	if at != c.timer && at != 0 {
 		t := c.slabs.timer.next()
 		t.At = at
@@ -244,6 +246,9 @@ func (c *Core) timerDue() {
 	}
 	if c.lift != 0 && c.now >= c.lift {
 		c.liftExclusions()
+	}
+	if c.starves != 0 && c.now >= c.starves {
+		c.warnOfStarvation()
 	}
 	c.retryWaitingJobs()
 	c.expireBarriers()

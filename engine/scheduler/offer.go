@@ -117,6 +117,32 @@ func (c *Core) offer() {
 	}
 }
 
+// starvation returns when people are to be told that no task was launched
+// yet, though some wait; 0: none does, or one was (spark-semantics §2.1).
+func (c *Core) starvation() int64 {
+	switch {
+	case c.cfg.StarvationTimeout == 0:
+	case len(c.sets) == 0 || c.attempts.any():
+		c.starves = 0
+	case c.starves == 0:
+		c.starves = c.now + int64(c.cfg.StarvationTimeout)
+	}
+	return c.starves
+}
+
+func (c *Core) warnOfStarvation() {
+	c.starves += int64(c.cfg.StarvationTimeout)
+	executors, most := 0, 0
+	for _, x := range c.executors {
+		if x.alive && !x.barred {
+			executors++
+			most = max(most, x.free)
+		}
+	}
+	c.warn(fmt.Sprintf("the initial job has not had any task launched for %v (%s): %d executors can be used, the freest of them has %d free slots, and a task takes %d (%s)",
+		c.cfg.StarvationTimeout, keyStarvation, executors, most, c.cfg.TaskCPUs, keyTaskCPUs))
+}
+
 // round offers slots to one set, level by level from the best, one task for
 // each executor and pass, so that tasks spread. take launches or reserves,
 // and returns false to stop. It reports whether anything was taken.

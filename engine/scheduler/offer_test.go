@@ -357,3 +357,43 @@ func TestCAN_009_BackendThatCannotKill(t *testing.T) {
 	h.succeeded(1, 2)
 	h.empty()
 }
+
+// People are told of a first job that gets no slot, again and again until it
+// does; of a later one that waits, nothing is told.
+func TestStarvation(t *testing.T) {
+	cfg := two(1)
+	cfg.TaskCPUs, cfg.StarvationTimeout = 2, 15*time.Second
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(1))
+	told := func(want int) {
+		t.Helper()
+		if got := h.lines("warn the initial job"); len(got) != want {
+			t.Fatalf("at %v: %q, want %d of them", time.Duration(h.now), got, want)
+		}
+	}
+	h.after(15*time.Second - 1)
+	told(0)
+	h.after(1)
+	told(1)
+	h.after(15 * time.Second)
+	told(2)
+	if got := h.lines("warn")[1]; !strings.Contains(got, "2 executors") || !strings.Contains(got, "1 free slots") || !strings.Contains(got, "takes 2") || !strings.Contains(got, keyStarvation) {
+		t.Errorf("%q", got)
+	}
+	h.do(&JobCancelled{Job: 0})
+	if h.core.timer != 0 {
+		t.Error("a timer is set for nobody")
+	}
+	h.submit(1, h.node(1))
+	h.after(14 * time.Second) // anew from the second job on
+	told(2)
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "c", Host: "hc", Slots: 2}})
+	h.finish()
+	h.succeeded(1, 1)
+	h.do(&ExecutorLost{Executor: "c", Reason: "gone"})
+	h.submit(2, h.node(1))
+	h.after(time.Minute)
+	told(2)
+	h.do(&JobCancelled{Job: 2})
+	h.empty()
+}

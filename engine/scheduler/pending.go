@@ -153,7 +153,7 @@ func (ts *taskSet) dequeueOf(p *pendingTasks, x *executor, upTo task.Locality) (
 }
 
 // validLevels returns the localities at which any task of the set may be
-// launched as the executors stand, best first. Racks are not known here.
+// launched as the executors stand, best first. Executors have hosts and no racks.
 func (c *Core) validLevels(ts *taskSet) []task.Locality {
 	var levels []task.Locality
 	p := &ts.pending

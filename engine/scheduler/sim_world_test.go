@@ -227,7 +227,7 @@ func (w *world) gentle() bool {
 
 // config returns the core's configuration.
 func (w *world) config() Config {
-	cfg := Config{MaxFailures: w.maxFailures, Seed: w.seed, MaxStageAttempts: 12, TaskCPUs: w.cpus, RetryOnMismatch: w.mismatch,
+	cfg := Config{MaxFailures: w.maxFailures, StarvationTimeout: time.Second, Seed: w.seed, MaxStageAttempts: 12, TaskCPUs: w.cpus, RetryOnMismatch: w.mismatch,
 		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken)}
 	cfg.Barrier = conf.Barrier{SyncTimeout: 5 * time.Second, CheckInterval: time.Second, CheckMaxFailures: 5}
 	if w.fair {

@@ -189,7 +189,7 @@ func (c *Core) preferred(s *stage, indices []int32) (prefs [][]task.Location, er
 		some = some || n.Preferred != nil || c.cacheLocations(n) != nil
 		return true
 	}, func(d *plan.ShuffleDep) {
-		if _, ok := reduce[d.Shuffle]; !ok {
+		if _, ok := reduce[d.Shuffle]; !ok && !c.cfg.NoReduceLocality {
 			reduce[d.Shuffle] = c.outputs.prefer(d, preferFraction)
 			some = some || reduce[d.Shuffle] != nil
 		}

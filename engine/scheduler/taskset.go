@@ -511,6 +511,9 @@ func (t *attempts) add(a *attempt) id.Task {
 	return t.base + id.Task(t.count-1)
 }
 
+// any reports whether there was any attempt so far.
+func (t *attempts) any() bool { return t.base > 0 || t.count > 0 }
+
 // get returns the attempt, or nil if it has ended or never was.
 func (t *attempts) get(n id.Task) *attempt {
 	if n < t.base || n >= t.base+id.Task(t.count) {

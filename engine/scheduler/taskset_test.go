@@ -257,7 +257,7 @@ func prefer(h *harness, places ...string) *plan.Node {
 
 func waits(cfg Config) Config {
 	w := 3 * time.Second
-	cfg.LocalityWait = conf.LocalityWait{All: w, Process: w, Node: w, Rack: w}
+	cfg.LocalityWait = conf.LocalityWait{All: w, Process: w, Node: w}
 	return cfg
 }
 
@@ -1055,6 +1055,17 @@ func TestMOT_005_ReducePreference(t *testing.T) {
 	}
 	if got := o.prefer(&plan.ShuffleDep{Shuffle: 1, Reducers: preferMax}, 0.2); got != nil {
 		t.Errorf("many reducers: %v", got)
+	}
+	for off, want := range map[bool]string{false: "NODE_LOCAL", true: "PROCESS_LOCAL"} { // without any preference
+		cfg := two(1)
+		cfg.NoReduceLocality = off
+		h := newHarness(t, cfg)
+		_, r := mapReduce(h, 1, 1)
+		h.submit(0, r)
+		h.finish()
+		if got := h.lines("launch"); len(got) != 2 || !strings.HasSuffix(got[1], want) {
+			t.Errorf("reduce locality off %v: %q, want %s", off, got, want)
+		}
 	}
 }
 
