@@ -65,8 +65,9 @@ type spark struct {
 	app     *ApplicationStart // nil: not seen
 	opening bool              // application and environment are still to write
 	hosts   map[id.Executor]string
-	first   id.Executor
+	living  []id.Executor                   // executors, in the order in which they came
 	groups  int                             // executors before the first job
+	profile bool                            // what an executor has is written
 	stages  map[id.StageAttempt]*sparkStage // submitted, not completed
 }
 
@@ -102,8 +103,11 @@ func (s *spark) write(e Event) error {
 	case *ExecutorAdded:
 		s.hosts[e.Executor] = e.Host
 		s.groups++
-		if s.first == "" {
-			s.first = e.Executor
+		if !slices.Contains(s.living, e.Executor) {
+			s.living = append(s.living, e.Executor)
+		}
+		if err := s.resources(e.Cores); err != nil {
+			return err
 		}
 		return s.line(&sparkExecutorAdded{Event: "SparkListenerExecutorAdded", Timestamp: s.ms(e.At), Executor: string(e.Executor),
 			Info: sparkExecutorInfo{Host: e.Host, Cores: e.Cores, LogURLs: none, Attributes: none, Resources: none}})
@@ -155,6 +159,7 @@ func (s *spark) write(e Event) error {
 	case *MemorySample:
 		s.sample(e)
 	case *ExecutorRemoved:
+		s.living = slices.DeleteFunc(s.living, func(x id.Executor) bool { return x == e.Executor })
 		return s.line(&sparkExecutorRemoved{"SparkListenerExecutorRemoved", s.ms(e.At), string(e.Executor), e.Reason})
 	case *BlockManagerRemoved:
 		return s.line(&sparkBlockManagerRemoved{"SparkListenerBlockManagerRemoved", s.manager(e.Executor), s.ms(e.At)})
@@ -226,16 +231,32 @@ func (s *spark) start(e *ApplicationStart) error {
 	app.Conf = maps.Clone(e.Conf)
 	s.app, s.opening = &app, true
 	s.hide = redaction(app.Conf)
-	if err := s.line(&sparkLogStart{"SparkListenerLogStart", SparkVersion}); err != nil {
-		return err
+	return s.line(&sparkLogStart{"SparkListenerLogStart", SparkVersion})
+}
+
+// resources writes, once, what each executor and each task has: the first
+// executor says how many cores are one's part. The History Server shows how
+// many tasks an executor can run by it.
+func (s *spark) resources(cores int32) error {
+	if s.profile {
+		return nil
+	}
+	s.profile = true
+	memory := s.app.Memory
+	if n := int64(s.app.Cores / max(1, cores)); n > 1 {
+		memory /= n
+	}
+	cpus, err := strconv.ParseFloat(s.app.Conf["spark.task.cpus"], 64)
+	if err != nil {
+		cpus = 1
 	}
 	empty := ""
 	return s.line(&sparkResourceProfileAdded{Event: "SparkListenerResourceProfileAdded",
 		Executor: map[string]sparkResource{
-			"cores":  {Name: "cores", Amount: float64(e.Cores), Discovery: &empty, Vendor: &empty},
-			"memory": {Name: "memory", Amount: float64(e.Memory >> 20), Discovery: &empty, Vendor: &empty},
+			"cores":  {Name: "cores", Amount: float64(cores), Discovery: &empty, Vendor: &empty},
+			"memory": {Name: "memory", Amount: float64(memory >> 20), Discovery: &empty, Vendor: &empty},
 		},
-		Task: map[string]sparkResource{"cpus": {Name: "cpus", Amount: 1}},
+		Task: map[string]sparkResource{"cpus": {Name: "cpus", Amount: cpus}},
 	})
 }
 
@@ -256,6 +277,9 @@ func (s *spark) open() error {
 		return nil
 	}
 	s.opening = false
+	if err := s.resources(s.app.Cores); err != nil {
+		return err
+	}
 	properties := maps.Clone(s.app.Conf)
 	if properties == nil {
 		properties = make(map[string]string)
@@ -321,14 +345,18 @@ func (s *spark) jobStart(e *JobStart) error {
 }
 
 // stageCompleted writes the stage's peaks, as Spark does just before the end
-// of a stage, and its end.
+// of a stage for each executor that lives, and its end. Executors share their
+// process, so what is told of each is the process's.
 func (s *spark) stageCompleted(e *StageCompleted) error {
 	var accums []sparkAccumulable
 	if st := s.stages[e.Stage.StageAttempt]; st != nil {
 		delete(s.stages, e.Stage.StageAttempt)
 		accums = slices.SortedFunc(maps.Values(st.accums), byID)
-		if st.seen {
-			if err := s.line(&sparkStageExecutorMetrics{"SparkListenerStageExecutorMetrics", string(cmp.Or(s.first, id.Driver)),
+		for _, x := range s.living {
+			if !st.seen {
+				break
+			}
+			if err := s.line(&sparkStageExecutorMetrics{"SparkListenerStageExecutorMetrics", string(x),
 				int32(e.Stage.Stage), e.Stage.Attempt, st.peak}); err != nil {
 				return err
 			}

@@ -193,6 +193,32 @@ func TestEVT_007_SparkPeaks(t *testing.T) {
 	}
 }
 
+// With several executors, a profile tells what one of them has, and each that
+// lives has its peaks; a lost one has none.
+func TestEVT_007_SparkExecutors(t *testing.T) {
+	stage := StageInfo{StageAttempt: id.StageAttempt{Stage: 1}, Submitted: 1}
+	start := &ApplicationStart{Cores: 6, Memory: 300 << 20, Conf: map[string]string{"spark.task.cpus": "2"}}
+	lines := parseLines(t, sparkText(t, []Event{start, &ExecutorAdded{Executor: "0", Cores: 2}, &ExecutorAdded{Executor: "1", Cores: 2},
+		&ExecutorAdded{Executor: "2", Cores: 2}, &StageSubmitted{Stage: stage}, &MemorySample{RSS: 5}, &ExecutorRemoved{Executor: "1"},
+		&StageCompleted{Stage: stage}}, SparkOptions{}))
+	var peaks, profiles []any
+	for _, l := range lines {
+		switch l["Event"] {
+		case "SparkListenerStageExecutorMetrics":
+			peaks = append(peaks, l["Executor ID"])
+		case "SparkListenerResourceProfileAdded":
+			x, task := l["Executor Resource Requests"].(map[string]any), l["Task Resource Requests"].(map[string]any)
+			profiles = append(profiles, x["cores"].(map[string]any)["Amount"], x["memory"].(map[string]any)["Amount"], task["cpus"].(map[string]any)["Amount"])
+		}
+	}
+	if !slices.Equal(peaks, []any{"0", "2"}) || !slices.Equal(profiles, []any{2.0, 100.0, 2.0}) {
+		t.Errorf("peaks of %v, profile %v", peaks, profiles)
+	}
+	if lines[1]["Event"] != "SparkListenerResourceProfileAdded" || lines[2]["Event"] != "SparkListenerExecutorAdded" {
+		t.Errorf("lines begin with %v, %v", lines[1]["Event"], lines[2]["Event"])
+	}
+}
+
 func TestSparkRefuses(t *testing.T) {
 	var out bytes.Buffer
 	if err := WriteSpark(&out, each([]Event{&JobEnd{}}, nil), SparkOptions{}); err == nil {
