@@ -52,7 +52,7 @@ func (e *execution) profileRounds(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		p := folder.Profile{Kind: k.String(), Stage: -1, Median: median(folder.Seconds(e.samples))}
+		p := folder.Profile{Kind: k.String(), Stage: -1, Median: report.Median(folder.Seconds(e.samples))}
 		err := cause(ctx, e.profileRound(ctx, k, i, &p))
 		if err != nil {
 			p.Error = err.Error()
@@ -129,12 +129,4 @@ func (e *execution) captured(ctx context.Context, k profiles.Kind, index int, p 
 		return nil, fmt.Errorf("in the round for the %s profile: %w", k, err)
 	}
 	return answer, nil
-}
-
-// median is that of the timed rounds; 0 when there is none.
-func median(seconds []float64) float64 {
-	if len(seconds) == 0 {
-		return 0
-	}
-	return report.Summarise(seconds).Median
 }

@@ -234,7 +234,7 @@ func (r *Result) measure(side string, runs []*folder.Run) (m measured, err error
 			return measured{times, cpu, parts}, nil
 		}
 		m.parts.addMedians(parts, len(m.times))
-		m.times, m.cpu = append(m.times, median(times)), append(m.cpu, median(cpu))
+		m.times, m.cpu = append(m.times, report.Median(times)), append(m.cpu, report.Median(cpu))
 	}
 	m.parts.pad(len(m.times))
 	return m, nil

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+
+	"github.com/execbench/execbench/bench/report"
 )
 
 // Verdict says how new stands to old.
@@ -104,7 +106,7 @@ func judge(rows []*Row, o Options) {
 			continue
 		}
 		tested = append(tested, r)
-		r.OldMedian, r.NewMedian = median(r.Old), median(r.New)
+		r.OldMedian, r.NewMedian = report.Median(r.Old), report.Median(r.New)
 		r.Change = Ratio(ratio(r.OldMedian, r.NewMedian) - 1)
 		r.P, r.side = mannWhitney(r.Old, r.New)
 		p = append(p, r.P)

@@ -94,7 +94,7 @@ func (s *partSeries) addMedians(run partSeries, n int) {
 	}
 	s.pad(n)
 	for _, k := range run.order {
-		s.values[k] = append(s.values[k], median(run.values[k]))
+		s.values[k] = append(s.values[k], report.Median(run.values[k]))
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/execbench/execbench/bench/report"
 )
 
 // exactMax is the number of values, of both sides together, up to which the
@@ -191,7 +193,7 @@ func bootstrap(old, new []float64, confidence float64, resamples int, r *rand.Ra
 			s[i] = from[r.IntN(len(from))]
 		}
 		slices.Sort(s)
-		return middle(s)
+		return report.Middle(s)
 	}
 	for i := range ratios {
 		ratios[i] = ratio(draw(old), draw(new))
@@ -208,16 +210,6 @@ func ratio(old, new float64) float64 {
 		return 1
 	}
 	return new / old
-}
-
-func median(values []float64) float64 { return middle(slices.Sorted(slices.Values(values))) }
-
-// middle is the median of ascending values.
-func middle(s []float64) float64 {
-	if len(s) == 0 {
-		return math.NaN()
-	}
-	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
 // efficiency of the Mann–Whitney test beside the t test for normal values,

@@ -255,7 +255,7 @@ func (t *trace) figures() Figures {
 		if longest >= 0 && total > 0 {
 			a := &s.attempts[longest]
 			l := Longest{Stage: s.id.String(), Index: a.index, Time: a.body(), Ratio: float64(a.body()) * float64(len(s.attempts)) / float64(total)}
-			l.Median = share(a.body(), median(lengths))
+			l.Median = share(a.body(), report.Median(lengths))
 			// Of several stages, the one where it costs most.
 			if lost := float64(l.Time) * (1 - 1/l.Ratio); f.Longest.Ratio == 0 || lost > float64(f.Longest.Time)*(1-1/f.Longest.Ratio) {
 				f.Longest = l

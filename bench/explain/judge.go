@@ -120,8 +120,3 @@ func percent(share float64) string {
 
 func times(r float64) string   { return strconv.FormatFloat(r, 'f', 2, 64) }
 func duration(ns int64) string { return units.Duration(time.Duration(ns)) }
-
-func median(v []int64) int64 {
-	slices.Sort(v)
-	return (v[(len(v)-1)/2] + v[len(v)/2]) / 2
-}

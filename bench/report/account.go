@@ -48,7 +48,9 @@ func (w workerTimes) lose(x id.Executor) {
 }
 
 // apply sets the worker time of the whole session: the lives of its workers
-// when they were told, else wall × slots.
+// as far as they were told, else wall × slots. In a run that was cut short the
+// last of them was told some time before the end of the events, and workers
+// begin after the session and end before it: this is not wall × workers.
 func (w workerTimes) apply(a *Account) {
 	if len(w) == 0 {
 		a.WorkerTime = a.Wall() * int64(a.Workers)

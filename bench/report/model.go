@@ -192,7 +192,7 @@ type Account struct {
 	End   int64  `json:"end_ns"`
 
 	Workers    int32 `json:"workers"`
-	WorkerTime int64 `json:"worker_time_ns"` // wall × workers
+	WorkerTime int64 `json:"worker_time_ns"` // of a phase, wall × workers while they lived; of the session, see workerTimes.apply
 	TaskDecode int64 `json:"task_decode_ns"`
 	Run        int64 `json:"run_ns"`
 	Encode     int64 `json:"result_encode_ns"`

@@ -35,8 +35,22 @@ const (
 	MinSamples = 6
 )
 
+// Median returns the median of values in any order, which stay as they are;
+// 0 of none.
+func Median[T ~int64 | ~float64](values []T) T { return Middle(slices.Sorted(slices.Values(values))) }
+
+// Middle returns the median of ascending values, of an even number of them
+// the mean of the middle two; 0 of none.
+func Middle[T ~int64 | ~float64](ascending []T) T {
+	n := len(ascending)
+	if n == 0 {
+		return 0
+	}
+	return (ascending[(n-1)/2] + ascending[n/2]) / 2
+}
+
 // Summarise computes the median of one or more values and its interval. The
-// median of an even number is the mean of the middle two. The interval runs
+// interval runs
 // between two order statistics, x(k) and x(n+1−k) with the largest k that
 // keeps the confidence: it assumes that values are independent and nothing of
 // their distribution (source: the sign test's interval, as in Conover,
@@ -48,7 +62,7 @@ func Summarise(values []float64) Summary {
 	if n == 0 {
 		return s
 	}
-	s.Min, s.Max, s.Median = x[0], x[n-1], (x[(n-1)/2]+x[n/2])/2
+	s.Min, s.Max, s.Median = x[0], x[n-1], Middle(x)
 	below := distuv.Binomial{N: float64(n), P: 0.5}
 	for k := n / 2; k >= 1; k-- {
 		if coverage := 1 - 2*below.CDF(float64(k-1)); coverage >= Confidence {

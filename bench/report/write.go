@@ -44,6 +44,7 @@ func (m *Model) Write(w io.Writer, f Format, o Show) error {
 	}
 	d.table(jobTable(jobs))
 	d.table(stageTable(stages))
+	d.line("%s", skippedSentence(stages))
 	d.table(speculativeTable(stages))
 	d.table(routeTable(stages))
 	m.writeFailures(&d)
@@ -94,7 +95,8 @@ func (s *Summary) WriteSamples(w io.Writer, f Format) error {
 	return d.err
 }
 
-// document writes parts until one fails.
+// document writes parts until one fails. A table without rows and a line
+// without text are left out.
 type document struct {
 	w      io.Writer
 	format Format
@@ -108,8 +110,8 @@ func (d *document) table(t *table.Table) {
 }
 
 func (d *document) line(format string, args ...any) {
-	if d.err == nil {
-		_, d.err = fmt.Fprintf(d.w, format+"\n\n", args...)
+	if text := fmt.Sprintf(format, args...); d.err == nil && text != "" {
+		_, d.err = fmt.Fprintf(d.w, "%s\n\n", text)
 	}
 }
 
@@ -175,16 +177,49 @@ func jobTable(jobs []*Job) *table.Table {
 
 func text[T ~int32 | ~int64](v T) string { return strconv.FormatInt(int64(v), 10) }
 
+// stageTable has a row for each stage that ran, or is to.
 func stageTable(stages []*Stage) *table.Table {
 	t := &table.Table{Title: "Stages", Left: []int{0, 1, 2}, Header: []string{"stage", "name", "status", "time", "tasks", "succeeded", "failed", "killed",
 		"attempt wall", "input", "output", "shuffle read", "shuffle write", "spilled to disk"}}
 	for _, s := range stages {
+		if s.Status == statusSkipped {
+			continue
+		}
 		size := func(f Figure) string { return units.Bytes(s.totals[f]).String() }
 		t.Add(id.StageAttempt{Stage: s.ID, Attempt: s.Attempt}.String(), s.Name, s.Status, span(s.Submitted, s.Completed), text(s.Tasks),
 			text(s.Counts.Succeeded), text(s.Counts.Failed), text(s.Counts.Killed), duration(s.totals[Wall]), size(InputBytes), size(OutputBytes),
 			size(ShuffleReadBytes), size(ShuffleWriteBytes), size(DiskSpilled))
 	}
 	return t
+}
+
+// skippedSentence stands for the rows of skipped stages, of which a job that
+// iterates has one for every stage of every round before; "" without any.
+func skippedSentence(stages []*Stage) string {
+	var names []string
+	count := make(map[string]int)
+	total := 0
+	for _, s := range stages {
+		if s.Status != statusSkipped {
+			continue
+		}
+		if count[s.Name] == 0 {
+			names = append(names, s.Name)
+		}
+		count[s.Name]++
+		total++
+	}
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d × %s", count[name], name)
+	}
+	switch list := strings.Join(names, ", "); total {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("1 stage was skipped, its output being there already or its job over before: %s.", list)
+	default:
+		return fmt.Sprintf("%d stages were skipped, their outputs being there already or their job over before: %s.", total, list)
+	}
 }
 
 // speculativeTable has a row for each stage with second attempts of slow tasks.
@@ -311,7 +346,7 @@ func (m *Model) accountTable() *table.Table {
 		row(label, func(a *Account) (string, string) { return duration(ns(a)), percent(ns(a), a.WorkerTime) })
 	}
 	row("wall", func(a *Account) (string, string) { return duration(a.Wall()), "" })
-	part(fmt.Sprintf("wall × %d workers", m.Session.Workers), func(a *Account) int64 { return a.WorkerTime })
+	part(fmt.Sprintf("time of %d workers", m.Session.Workers), func(a *Account) int64 { return a.WorkerTime })
 	part("task decode", func(a *Account) int64 { return a.TaskDecode })
 	part("run", func(a *Account) int64 { return a.Run })
 	part("result encode", func(a *Account) int64 { return a.Encode })
