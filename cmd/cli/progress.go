@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +30,7 @@ type progress struct {
 	state progressState
 
 	bar   *progressbar.ProgressBar // of the goroutine that draws, as what follows
+	line  bytes.Buffer             // what the bar writes
 	drawn progressState
 }
 
@@ -153,7 +155,8 @@ func (s progressState) text() string {
 	return strings.Join(parts, " · ")
 }
 
-// draw writes the line as things stand.
+// draw writes the line as things stand, once: of the bar, which renders itself
+// at every change of its text, its number or its end, the last rendering counts.
 func (p *progress) draw() {
 	p.mu.Lock()
 	s := p.state
@@ -164,7 +167,7 @@ func (p *progress) draw() {
 	if p.bar == nil || s.serial != p.drawn.serial {
 		p.clear()
 		p.bar = progressbar.NewOptions64(max(1, s.total),
-			progressbar.OptionSetWriter(p.out), progressbar.OptionSetWidth(16), progressbar.OptionUseANSICodes(true),
+			progressbar.OptionSetWriter(&p.line), progressbar.OptionSetWidth(16), progressbar.OptionUseANSICodes(true),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish(),
 			progressbar.OptionShowDescriptionAtLineEnd())
 	}
@@ -172,15 +175,23 @@ func (p *progress) draw() {
 		p.bar.ChangeMax64(s.total)
 	}
 	p.drawn = s
+	_ = p.bar.Set64(min(s.done, max(1, s.total))) // it is at most the bar's end
+	p.line.Reset()
 	p.bar.Describe(s.text())
-	// The bar's error is that of the terminal: there is nobody to tell.
-	_ = p.bar.Set64(min(s.done, max(1, s.total)))
+	p.flush()
+}
+
+// flush writes what the bar last wrote. An error would be the terminal's:
+// there is nobody to tell.
+func (p *progress) flush() {
+	_, _ = p.line.WriteTo(p.out)
 }
 
 // clear removes the line from the terminal.
 func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
+		p.flush()
 	}
 	p.bar = nil
 }

@@ -88,6 +88,12 @@ func TestProgressIsOneLine(t *testing.T) {
 	if !strings.Contains(out.String(), "verify · 1 B of 4 B") {
 		t.Errorf("drew %q", out.String())
 	}
+	p.count(2, 5) // a new number, a new end and a new text
+	out.Reset()
+	p.draw()
+	if n := strings.Count(out.String(), "verify"); n != 1 || !strings.Contains(out.String(), "2 B of 5 B") {
+		t.Errorf("drew the line %d times: %q", n, out.String())
+	}
 	drawn := out.Len()
 	p.draw()
 	if out.Len() != drawn {
