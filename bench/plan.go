@@ -158,7 +158,7 @@ func (r *resolved) resolveSizes() error {
 	r.decided("cores", strconv.Itoa(r.Cores), source)
 	r.Executors = max(1, r.Executors)
 	if r.Cores%r.Executors != 0 {
-		return Usagef("cannot divide %d cores among %d executors: each has as many", r.Cores, r.Executors)
+		return Usagef("cannot divide %d cores among %d executors: all must have the same number", r.Cores, r.Executors)
 	}
 	if r.Cores > r.limits.Cores {
 		r.warn("%d cores are more than the %d that this process may use (%s): workers will wait for one another", r.Cores, r.limits.Cores, r.limits.CoresSource)

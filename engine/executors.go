@@ -152,7 +152,7 @@ func (s *core) divide(cfg Config) error {
 	case cfg.Executors < 0:
 		return fmt.Errorf("cannot open a session with %d executors", cfg.Executors)
 	case s.cores%n != 0:
-		return fmt.Errorf("cannot divide %d workers among %d executors: each has as many", s.cores, n)
+		return fmt.Errorf("cannot divide %d workers among %d executors: all must have the same number", s.cores, n)
 	}
 	s.groups.slots = s.cores / n
 	s.groups.peer = s.groups.outputs

@@ -47,8 +47,10 @@ func Differences(old, new *folder.Manifest) []Difference {
 	}
 	add("machine (fingerprint)", machineOf(old, new), machineOf(new, old))
 	add("workload", old.Workload, new.Workload)
-	compareSettings(add, "parameter ", old.Params, new.Params, nil)
-	add("data checksum", dataOf(old), dataOf(new))
+	if old.Workload == new.Workload { // those of another have other parameters, on other data
+		compareSettings(add, "parameter ", old.Params, new.Params, nil)
+		add("data checksum", dataOf(old), dataOf(new))
+	}
 	add("cores", strconv.Itoa(old.Cores), strconv.Itoa(new.Cores))
 	add("executors", strconv.Itoa(max(1, old.Executors)), strconv.Itoa(max(1, new.Executors)))
 	add("memory", old.Memory.String(), new.Memory.String())

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/execbench/execbench/bench"
+	"github.com/execbench/execbench/bench/suite"
 	"github.com/execbench/execbench/engine/units"
 	"github.com/execbench/execbench/workloads"
 )
@@ -264,6 +265,12 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 		if name == "all" && c.HasParent() && c.Parent().Name() == "run" {
 			return bench.Usagef("--all runs every workload: write %s --all, without %s", c.Parent().CommandPath(), c.Name())
 		}
+		switch {
+		case slices.Contains(subNames(c), name):
+			return bench.Usagef("%s has no flag --%s; write %s %s", c.CommandPath(), name, c.CommandPath(), name)
+		case name == "format" && c.Flags().Lookup("json") != nil:
+			return bench.Usagef("%s has no flag --format; tables are written as text, or with --json", c.CommandPath())
+		}
 		if unknown.GetSpecifiedShortnames() != "" {
 			return bench.Usagef("%s has no flag -%s; flags are written with two hyphens", c.CommandPath(), name)
 		}
@@ -276,7 +283,11 @@ func (a *app) flagError(c *cobra.Command, err error) error {
 		return bench.Usagef("%s has no flag --%s; %s --help lists them", c.CommandPath(), name, c.CommandPath())
 	case errors.As(err, &invalid):
 		if _, param := invalid.GetFlag().Value.(*paramFlag); param {
-			return &bench.Usage{Err: invalid.Unwrap()} // names the parameter and the value itself
+			err := invalid.Unwrap() // names the parameter and the value itself
+			if size := invalid.GetValue(); invalid.GetFlag().Name == "size" && slices.Contains(suite.SizeNames(), size) {
+				err = fmt.Errorf("%w (--size %s is for run --all; list --sizes shows what it gives a workload)", err, size)
+			}
+			return &bench.Usage{Err: err}
 		}
 		return bench.Usagef("cannot use --%s %s: %w", invalid.GetFlag().Name, invalid.GetValue(), invalid.Unwrap())
 	case errors.As(err, &missing):
