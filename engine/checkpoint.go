@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/storage"
@@ -147,7 +148,7 @@ func (d *Dataset[T]) checkpointTo(ctx context.Context, dir string) error {
 
 // readCheckpoint pushes the batches of one file.
 func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) error {
-	bad := func(err error) error { return fmt.Errorf("cannot read checkpoint file %s: %w", path, err) }
+	bad := func(err error) error { return fmt.Errorf("cannot read checkpoint file %s: %w", path, fsys.Cause(err)) }
 	f, err := d.op.s.fs.Open(path)
 	if err != nil {
 		return bad(err)

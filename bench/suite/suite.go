@@ -15,6 +15,7 @@ import (
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/report"
 	"github.com/execbench/execbench/engine/units"
+	"github.com/execbench/execbench/workloads"
 )
 
 // Names of the files in a suite folder.
@@ -192,7 +193,7 @@ func Open(dir string) (*Result, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot open suite folder %s: there is no %s in it", dir, File)
 	} else if err != nil {
-		return nil, fmt.Errorf("cannot open suite folder %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot open suite folder %s: %w", dir, workloads.Cause(err))
 	}
 	r := &Result{}
 	if err := json.Unmarshal(data, r); err != nil {

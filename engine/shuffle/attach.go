@@ -30,12 +30,12 @@ func (m *Manager) openFile(o *output, i int) (blockFile, error) {
 	}
 	f, err := m.cfg.FS.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("cannot open %s: %w", path, err)
+		return nil, fmt.Errorf("cannot open %s: %w", path, fsys.Cause(err))
 	}
 	info, err := f.Stat()
 	if err != nil {
 		_ = f.Close() // the first error is the one that matters
-		return nil, fmt.Errorf("cannot open %s: %w", path, err)
+		return nil, fmt.Errorf("cannot open %s: %w", path, fsys.Cause(err))
 	}
 	return &foreignFile{File: f, size: info.Size()}, nil
 }
@@ -48,6 +48,12 @@ type foreignFile struct {
 
 func (f *foreignFile) Size() int64  { return f.size }
 func (f *foreignFile) Path() string { return f.Name() }
+
+// ReadAt tells the reason of a failure alone, as storage.File's does.
+func (f *foreignFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	return n, fsys.Cause(err)
+}
 
 // Attach makes the map outputs known whose files are in dir or a folder in
 // it, as a session on disk leaves them, and returns how many there were. So

@@ -55,7 +55,8 @@ func (f *File) grow(n int64) {
 	f.d.mu.Unlock()
 }
 
-// ReadAt reads what was written, never what a reused file had before.
+// ReadAt reads what was written, never what a reused file had before. An
+// error is the reason alone: whoever reads knows what, and says it with Path.
 func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if off >= f.size {
 		return 0, io.EOF
@@ -68,7 +69,7 @@ func (f *File) ReadAt(p []byte, off int64) (n int, err error) {
 	if err == nil && short {
 		err = io.EOF
 	}
-	return n, err
+	return n, fsys.Cause(err)
 }
 
 // Commit gives a temporary file its name, replacing a file of that name, and

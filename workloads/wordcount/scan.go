@@ -61,7 +61,7 @@ func scanRange(f *os.File, r workloads.Range, data, carry []byte, out *batch) ([
 		// A word that began before the range belongs to the range before.
 		var before [1]byte
 		if _, err := f.ReadAt(before[:], r.Offset-1); err != nil {
-			return carry, fmt.Errorf("cannot read %s at offset %d: %w", r.File.Path, r.Offset-1, err)
+			return carry, fmt.Errorf("cannot read %s at offset %d: %w", r.File.Path, r.Offset-1, workloads.Cause(err))
 		}
 		if !separates[before[0]] {
 			for at < len(data) && !separates[data[at]] {
@@ -142,7 +142,7 @@ func readOn(f *os.File, r workloads.Range, word []byte) ([]byte, error) {
 			return word[:n+got], nil
 		}
 		if err != nil {
-			return word, fmt.Errorf("cannot read %s at offset %d: %w", r.File.Path, from, err)
+			return word, fmt.Errorf("cannot read %s at offset %d: %w", r.File.Path, from, workloads.Cause(err))
 		}
 	}
 }
@@ -179,7 +179,7 @@ func eachLine(path string, buf []byte, line func(text []byte, whole bool) error)
 			return buf, nil
 		}
 		if err != nil {
-			return buf, fmt.Errorf("cannot read %s: %w", path, err)
+			return buf, fmt.Errorf("cannot read %s: %w", path, workloads.Cause(err))
 		}
 	}
 }

@@ -116,7 +116,7 @@ func headOf(path string, columns []string) (*header, int64, error) {
 	defer f.Close()
 	line, err := bufio.NewReader(f).ReadBytes('\n')
 	if err != nil && err != io.EOF {
-		return nil, 0, fmt.Errorf("cannot read the header of %s: %w", path, err)
+		return nil, 0, fmt.Errorf("cannot read the header of %s: %w", path, workloads.Cause(err))
 	}
 	h, err := newHeader(path, line, columns)
 	return h, int64(len(line)), err
@@ -133,7 +133,7 @@ func scanRange(f *os.File, r workloads.Range, head int64, data, carry []byte, ea
 	default: // a line belongs to the range of its first byte
 		var before [1]byte
 		if _, err := f.ReadAt(before[:], r.Offset-1); err != nil {
-			return carry, fmt.Errorf("cannot read %s: %w", r.File.Path, err)
+			return carry, fmt.Errorf("cannot read %s: %w", r.File.Path, workloads.Cause(err))
 		}
 		if before[0] != '\n' {
 			i := bytes.IndexByte(data, '\n')
@@ -164,7 +164,7 @@ func scanRange(f *os.File, r workloads.Range, head int64, data, carry []byte, ea
 		have := len(carry)
 		carry = slices.Grow(carry, 4096)[:have+int(min(4096, r.File.Bytes-end))]
 		if _, err := f.ReadAt(carry[have:], end); err != nil {
-			return carry, fmt.Errorf("cannot read %s: %w", r.File.Path, err)
+			return carry, fmt.Errorf("cannot read %s: %w", r.File.Path, workloads.Cause(err))
 		}
 		if i := bytes.IndexByte(carry[have:], '\n'); i >= 0 {
 			carry = carry[:have+i]
