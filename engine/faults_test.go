@@ -24,6 +24,7 @@ import (
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
@@ -32,8 +33,7 @@ import (
 // (chores), with one thing going wrong in it, at every place where it can.
 // Afterwards there is the right answer or an error that tells of the fault,
 // and nothing is left: no open handle, no goroutine, no reserved byte; and no
-// file, which is looked for where no file operation was struck, since the one
-// that removes files may be it.
+// file, unless a removal was struck and that was told (checkFolders).
 
 var (
 	soak = flag.Bool("soak", false, "let every fault strike everywhere, instead of here and there")
@@ -200,13 +200,64 @@ func try(t *testing.T, f fsys.Fault, hook func(*trial, event.Event), settings ..
 	if r.closed != nil && !tells(r.closed, f) {
 		t.Errorf("Close: %v", r.closed)
 	}
-	_ = filepath.WalkDir(temp, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && r.closed == nil && r.files.Fired() == 0 {
-			t.Errorf("left: %s", path)
-		}
-		return nil
-	})
+	r.checkFolders(t, dir, temp)
+	if path := namedTwice(r.err); path != "" {
+		t.Errorf("the error names %s twice: %v", path, r.err)
+	}
 	return r
+}
+
+// checkFolders looks for what a run left behind. The folder of temporary files
+// is empty unless its removal failed, which Close tells. Outputs and
+// checkpoints are whole or not there, unless what removes them was struck.
+func (r *trial) checkFolders(t *testing.T, dir, temp string) {
+	t.Helper()
+	entries := func(dir string) []os.DirEntry {
+		list, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+		return list
+	}
+	if r.closed == nil || r.files.Struck()&fsys.OpRemove == 0 {
+		for _, e := range entries(temp) {
+			t.Errorf("left of the session: %s", e.Name())
+		}
+	}
+	if r.files.Struck()&(fsys.OpRemove|fsys.OpOther) != 0 {
+		return
+	}
+	outputs := []string{"out"}
+	for _, e := range entries(filepath.Join(dir, "checkpoint")) {
+		outputs = append(outputs, filepath.Join("checkpoint", e.Name()))
+	}
+	for _, out := range outputs {
+		var names []string
+		for _, e := range entries(filepath.Join(dir, out)) {
+			names = append(names, e.Name())
+		}
+		if whole := slices.Contains(names, source.SuccessMarker); len(names) > 0 && !whole || slices.Contains(names, "_temporary") {
+			t.Errorf("%s holds %v; the run ended with %v", out, names, r.err)
+		}
+	}
+}
+
+// namedTwice returns a file that one line of an error names twice.
+func namedTwice(err error) string {
+	if err == nil {
+		return ""
+	}
+	for line := range strings.Lines(err.Error()) {
+		seen := map[string]bool{}
+		for word := range strings.FieldsSeq(line) {
+			word = strings.Trim(word, ":,;()")
+			if strings.HasPrefix(word, os.TempDir()) && seen[word] {
+				return word
+			}
+			seen[word] = true
+		}
+	}
+	return ""
 }
 
 // tells reports whether an error tells of a fault. Failures of attempts travel

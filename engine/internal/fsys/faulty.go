@@ -52,6 +52,7 @@ type Faulty struct {
 		sync.Mutex
 		counted int
 		fired   int
+		struck  Op
 		open    map[*faultyFile]struct{}
 	}
 }
@@ -87,6 +88,13 @@ func (f *Faulty) Fired() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mu.fired
+}
+
+// Struck returns the kinds of the operations that were made to fail.
+func (f *Faulty) Struck() Op {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mu.struck
 }
 
 // StillOpen returns the names of files opened and not closed, sorted.
@@ -128,6 +136,7 @@ func (f *Faulty) count(op Op, name string) error {
 		return nil
 	}
 	f.mu.fired++
+	f.mu.struck |= op
 	return f.fault.Err
 }
 
