@@ -83,8 +83,19 @@ func (e *execution) timed(ctx context.Context, s *folder.Sample, out string, ind
 	if err != nil {
 		return nil, err
 	}
+	if err := e.complete(ctx, answer, index, of); err != nil {
+		return nil, err
+	}
 	s.Records, s.Bytes, s.Checksum, s.Figures = answer.Records, answer.Bytes, answer.Checksum, figures(answer.Figures)
 	return answer, nil
+}
+
+// complete computes what belongs to the answer and not to the job's time.
+func (e *execution) complete(ctx context.Context, a *workloads.Answer, index, of int) error {
+	if a.Rest == nil {
+		return nil
+	}
+	return e.inPhase("digest", index, of, func() error { return a.Rest(ctx) })
 }
 
 // verify checks the answer without the engine.

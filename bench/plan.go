@@ -63,7 +63,7 @@ type Plan struct {
 // called on the goroutine of Run, except Bytes and Events.
 type Observer struct {
 	// Phase says what begins: "generate", "check data", "warmup",
-	// "iteration", "prepare", "verify", "measure"; of is how many there are of it.
+	// "iteration", "prepare", "digest", "verify", "measure"; of is how many there are of it.
 	Phase func(name string, index, of int)
 	// Bytes says how far generating, checking or verifying is. One call at a
 	// time, from any goroutine.

@@ -125,6 +125,9 @@ func (e *execution) captured(ctx context.Context, k profiles.Kind, index int, p 
 		}
 		return err
 	})
+	if err == nil {
+		err = e.complete(ctx, answer, 0, 1)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("in the round for the %s profile: %w", k, err)
 	}

@@ -107,6 +107,11 @@ type Answer struct {
 	// partitions and the memory. Verify fills it where only the output tells.
 	Checksum string
 	Figures  []Figure
+	// Rest computes, from what Run kept in memory, the part of the answer that
+	// nobody asked the job for: a checksum to verify it by. It is called once,
+	// after the clock stopped and before that memory is given back. nil means
+	// that the answer is complete.
+	Rest func(ctx context.Context) error
 	// Detail is what a workload's Run hands to its own Verify; nobody else
 	// looks at it.
 	Detail any
