@@ -26,8 +26,8 @@ const (
 //     groups that still agree by what is left of their keys.
 //  3. A few: insertion.
 //
-// Cost: 5 million random keys take about 0.13 s on one core of the machine in
-// peers/README, the entries' own 80 MB moving through memory twice.
+// Cost: 5 million random keys took about 0.13 s on one core of two,
+// the entries' own 80 MB moving through memory twice.
 func sortEntries(a, tmp []entry, ties func(group, tmp []entry)) {
 	s := entrySort{ties: ties}
 	s.sort(a, tmp, false)
