@@ -309,6 +309,19 @@ func (s *core) nodeBytes(n id.Node) (bytes int64) {
 	return bytes
 }
 
+// nodeKeys returns the span of the keys of a dataset's cached partitions, each
+// as often as it is there, if that is known of all of them.
+func (s *core) nodeKeys(n id.Node) (span task.KeySpan, known bool) {
+	for g := range s.groups.live() {
+		keys, known := g.store.NodeKeys(n)
+		if !known {
+			return task.KeySpan{}, false
+		}
+		span = span.Plus(keys)
+	}
+	return span, true
+}
+
 // hasBlock reports whether any executor has a cached partition.
 func (s *core) hasBlock(b block.ID) bool {
 	for g := range s.groups.live() {

@@ -8,6 +8,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/spill"
 	"github.com/execbench/execbench/engine/storage"
 	"github.com/execbench/execbench/engine/task"
 )
@@ -114,7 +115,7 @@ func (d *Dataset[T]) writeBlock(t *Task, w *storage.Writer, part int, emit func(
 	if err != nil {
 		return err
 	}
-	enough, plain := false, codec.IsPlain[T]()
+	enough, plain, keyed := false, codec.IsPlain[T](), codec.KeyLeads[T]()
 	var frame []byte
 	err = d.run(t, part, func(b []T) error {
 		if plain {
@@ -124,6 +125,9 @@ func (d *Dataset[T]) writeBlock(t *Task, w *storage.Writer, part int, emit func(
 		}
 		if err := w.Frame(len(b), frame); err != nil {
 			return fmt.Errorf("cannot keep partition %d of %s: %w", part, d.op.node.Name, err)
+		}
+		if keyed {
+			w.Keys(spill.SpanOf(b))
 		}
 		if enough {
 			return nil

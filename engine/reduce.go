@@ -43,14 +43,16 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 	dep := shuffleOf(d, o.partitions)
 	dep.Combine = true
 	write := func(t *Task, part int) (*task.MapStatus, error) {
-		w, err := shuffle.NewCombineWriter(t.g.shuffles, t.kernelEnv(), t.target(dep), key, agg, rows)
+		deal := dealOf(t.stage.bin.learnt(t.stage.bin.node), dep)
+		w, err := shuffle.NewCombineWriter(t.g.shuffles, t.kernelEnv(), t.target(dep), key, agg, rows, deal)
 		if err != nil {
 			return nil, err
 		}
 		return writeAll(t, part, d, w)
 	}
 	values, _ := codec.For[Pair[K, V]]() // what has none is never sent uncombined
-	return newWide(d.op.s, name, []*plan.ShuffleDep{dep}, plan.Unordered, []mapWriter{write},
+	var out *Dataset[Pair[K, C]]
+	out = newWide(d.op.s, name, []*plan.ShuffleDep{dep}, plan.Unordered, []mapWriter{write},
 		func(t *Task, part int, emit func([]Pair[K, C]) error) error {
 			a, err := spill.NewAggregator(t.kernelEnv(), "aggregation", key, agg)
 			if err != nil {
@@ -66,6 +68,11 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 					size = min(size, int64(values.Fixed()))
 				}
 				a.Expect(bytes / size)
+				if deal := dealOf(t.stage.bin.learnt(out.op.node.ID), dep); deal != nil {
+					if err := a.Dealt(*deal, part, bytes/size); err != nil {
+						return err
+					}
+				}
 			}
 			partial, raw := takeBatch[Pair[K, C]](), takeBatch[Pair[K, V]]()
 			defer partial.put()
@@ -89,4 +96,8 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 			}
 			return a.Emit(emit)
 		})
+	if key.Binary.Direct && codec.KeyLeads[Pair[K, V]]() && codec.KeyLeads[Pair[K, C]]() {
+		out.op.learnDeal(d.op, dep)
+	}
+	return out
 }

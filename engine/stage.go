@@ -31,8 +31,8 @@ type building struct {
 	lineage  uint64       // its fingerprint
 }
 
-// learnedBytes is what the driver learned for one operator: range bounds, or
-// how to join.
+// learnedBytes is what the driver learned for one operator: range bounds, how
+// to join, or how keys are dealt out.
 type learnedBytes struct {
 	node id.Node
 	data []byte

@@ -177,7 +177,7 @@ func BenchmarkWordCount(b *testing.B) {
 		var statuses []*task.MapStatus
 		for m := range maps {
 			err := r.attempt(id.Task(m), func(env spill.Env) error {
-				w, err := NewCombineWriter(r.m, env, Target{Shuffle: 1, Map: id.Task(m), Reducers: reducers}, key, sum, c)
+				w, err := NewCombineWriter(r.m, env, Target{Shuffle: 1, Map: id.Task(m), Reducers: reducers}, key, sum, c, nil)
 				if err != nil {
 					return err
 				}

@@ -31,6 +31,25 @@ func ByKey[K, V any](key codec.Key[K], reducers int) Partitioner[codec.Pair[K, V
 	}
 }
 
+// ByDeal sends pairs to the reducers that their keys, of eight bytes, were
+// dealt to, and keys that were not dealt where ByKey does.
+//
+//go:noinline
+func ByDeal[K, V any](deal spill.Deal, reducers int) Partitioner[codec.Pair[K, V]] {
+	return func(dst []int32, rows []codec.Pair[K, V]) {
+		dst = dst[:len(rows)]
+		d := deal
+		for i := range rows {
+			w := uint64(codec.Lead(&rows[i]))
+			r, ok := d.Of(w)
+			if !ok {
+				r = codec.Reducer(codec.HashWord(w), reducers)
+			}
+			dst[i] = r
+		}
+	}
+}
+
 // CombineWriter writes a map task's pairs by the hash of their keys,
 // aggregated as far as a table of bounded size allows: a reducer may get a
 // key several times from one map task and merges what it gets. Where keys do
@@ -45,17 +64,18 @@ type CombineWriter[K, V, C any] struct {
 }
 
 // NewCombineWriter returns the writer of one map task's output. Close frees
-// what it holds, also after Commit.
+// what it holds, also after Commit. deal says how keys are dealt out to the
+// reducers; nil: by hash.
 func NewCombineWriter[K, V, C any](m *Manager, env spill.Env, to Target, key codec.Key[K], a spill.Aggregate[V, C],
-	pairs codec.Codec[codec.Pair[K, C]]) (*CombineWriter[K, V, C], error) {
-	w, err := NewWriter(m, env, to, ByKey[K, C](key, to.Reducers), pairs)
+	pairs codec.Codec[codec.Pair[K, C]], deal *spill.Deal) (*CombineWriter[K, V, C], error) {
+	w, err := NewWriter(m, env, to, byKeyOrDeal[K, C](key, to.Reducers, deal), pairs)
 	if err != nil {
 		return nil, err
 	}
 	w.sums = nil // what is combined depends on the memory there is
 	var pass func(rows []codec.Pair[K, V]) error
 	if w.plain && codec.IsPlain[codec.Pair[K, V]]() && unsafe.Sizeof(codec.Pair[K, V]{}) < unsafe.Sizeof(codec.Pair[K, C]{}) {
-		values := ByKey[K, V](key, to.Reducers)
+		values := byKeyOrDeal[K, V](key, to.Reducers, deal)
 		pass = func(rows []codec.Pair[K, V]) error { return addUncombined(w, rows, values) }
 	}
 	c, err := spill.NewCombiner(env, "shuffle combine", key, a, w.Add, pass)
@@ -82,4 +102,11 @@ func (w *CombineWriter[K, V, C]) Commit() (*task.MapStatus, error) {
 // Close frees what the writer holds. It is safe to call twice.
 func (w *CombineWriter[K, V, C]) Close() error {
 	return errors.Join(w.c.Close(), w.w.Close())
+}
+
+func byKeyOrDeal[K, V any](key codec.Key[K], reducers int, deal *spill.Deal) Partitioner[codec.Pair[K, V]] {
+	if deal != nil {
+		return ByDeal[K, V](*deal, reducers)
+	}
+	return ByKey[K, V](key, reducers)
 }

@@ -39,7 +39,7 @@ func checkCombine(t *testing.T, r *rig, distinct int) {
 	var statuses []*task.MapStatus
 	for m := range maps_ {
 		err := r.attempt(id.Task(m), func(env spill.Env) error {
-			w, err := NewCombineWriter(r.m, env, Target{Shuffle: 1, Map: id.Task(m), Reducers: reducers}, key, sum, c)
+			w, err := NewCombineWriter(r.m, env, Target{Shuffle: 1, Map: id.Task(m), Reducers: reducers}, key, sum, c, nil)
 			if err != nil {
 				return err
 			}
@@ -137,7 +137,7 @@ func checkUncombined(t *testing.T, r *rig, distinct int) {
 	want := map[int64]mean{}
 	var statuses []*task.MapStatus
 	err = r.attempt(0, func(env spill.Env) error {
-		w, err := NewCombineWriter(r.m, env, Target{Shuffle: 1, Reducers: reducers}, key, means, mustCodec[partial](t))
+		w, err := NewCombineWriter(r.m, env, Target{Shuffle: 1, Reducers: reducers}, key, means, mustCodec[partial](t), nil)
 		if err != nil {
 			return err
 		}

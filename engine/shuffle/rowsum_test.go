@@ -100,7 +100,7 @@ func TestOutputsWithoutRowChecksum(t *testing.T) {
 	}
 	err = on.attempt(2, func(env spill.Env) error {
 		w, err := NewCombineWriter(on.m, env, Target{Shuffle: 1, Map: 2, Reducers: 2}, key,
-			spill.Reduce(func(a, b int64) int64 { return a + b }), mustCodec[codec.Pair[int64, int64]](t))
+			spill.Reduce(func(a, b int64) int64 { return a + b }), mustCodec[codec.Pair[int64, int64]](t), nil)
 		if err != nil {
 			return err
 		}

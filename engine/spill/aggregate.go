@@ -38,6 +38,10 @@ func Reduce[V any](f func(a, b V) V) Aggregate[V, V] {
 //     Keys of one hash are told apart by themselves.
 type Aggregator[K, V, C any] struct {
 	impl aggregation[K, V, C]
+	env  Env
+	name string
+	key  codec.Key[K]
+	agg  Aggregate[V, C]
 	rows codec.Codec[codec.Pair[K, V]] // for AddFrame
 	err  error                         // why there is none
 	buf  []codec.Pair[K, V]
@@ -61,7 +65,7 @@ func NewAggregator[K, V, C any](env Env, name string, key codec.Key[K], a Aggreg
 	if err != nil {
 		return nil, err
 	}
-	g := &Aggregator[K, V, C]{impl: impl}
+	g := &Aggregator[K, V, C]{impl: impl, env: env, name: name, key: key, agg: a}
 	g.rows, g.err = codec.For[codec.Pair[K, V]]()
 	return g, nil
 }

@@ -7,6 +7,7 @@ type drain[K, V, C any] struct {
 	emit   func([]codec.Pair[K, C]) error
 	pass   func([]codec.Pair[K, V]) error // takes rows that bypass the table; nil: they become partial results
 	bypass int64                          // rows still to be passed on without a look at their keys
+	times  int64                          // how many times as many those are the next time; 0: bypassTimes
 }
 
 const (
@@ -17,8 +18,10 @@ const (
 	// combineLook is the size of the table at which it is first asked
 	// whether keys repeat: some thousands of them.
 	combineLook = 256 << 10
-	// bypassTimes is for how many times as many rows nobody asks again.
+	// bypassTimes is for how many times as many rows nobody asks again. If
+	// they do not repeat then either, it is four times as many.
 	bypassTimes = 15
+	bypassMost  = 16 * bypassTimes
 )
 
 // full reports whether a table that wants to grow should be emptied instead:
@@ -29,9 +32,12 @@ func (d *drain[K, V, C]) full(tableBytes, rows, keys int64) bool {
 		return false
 	}
 	if keys > rows/4*3 {
-		d.bypass = bypassTimes * rows
+		d.times = max(d.times, bypassTimes)
+		d.bypass = d.times * rows
+		d.times = min(4*d.times, bypassMost)
 		return true
 	}
+	d.times = 0
 	return tableBytes >= combineMax
 }
 

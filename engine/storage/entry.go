@@ -8,6 +8,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/task"
 )
 
 // owner is who holds a lock: an attempt (its number + 1), or a caller that is
@@ -59,6 +60,7 @@ type content struct {
 	frames int    // in the file
 	raw    int64  // bytes of payload
 	rows   int64
+	keys   task.KeySpan // as far as the writer told
 }
 
 // lru lists the blocks of the memory tier in order of access.

@@ -15,6 +15,7 @@ import (
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/invariant"
 	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -309,6 +310,22 @@ func (s *Store) NodeBytes(n id.Node) (bytes int64) {
 		}
 	}
 	return bytes
+}
+
+// NodeKeys returns the span of the keys of a dataset's cached partitions, if
+// the writers of all of them told.
+func (s *Store) NodeKeys(n id.Node) (span task.KeySpan, known bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.mu.blocks {
+		if e.node == n && e.published {
+			if e.keys.Rows != e.rows {
+				return task.KeySpan{}, false
+			}
+			span = span.Plus(e.keys)
+		}
+	}
+	return span, true
 }
 
 // Remove removes a block and reports whether it was there. Nobody finds it

@@ -7,6 +7,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/internal/invariant"
 	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/task"
 )
 
 // Writer fills a new cached partition. It is used on its attempt's
@@ -29,6 +30,7 @@ type Writer struct {
 	ended   bool
 	raw     int64
 	rows    int64
+	keys    task.KeySpan
 }
 
 // NewWriter begins a cached partition for attempt t. It returns false if the
@@ -107,6 +109,9 @@ func (w *Writer) Frame(rows int, data []byte) error {
 	return nil
 }
 
+// Keys tells of keys that are whole numbers, of rows that were added.
+func (w *Writer) Keys(span task.KeySpan) { w.keys = w.keys.Plus(span) }
+
 // toFile writes a frame to disk, after those that are in memory.
 func (w *Writer) toFile(rows int, data []byte) (err error) {
 	if w.file == nil {
@@ -159,7 +164,7 @@ func (w *Writer) Commit() (stored bool, err error) {
 	}
 	w.s.mu.Lock()
 	w.e.mem = w.mem.frames
-	w.e.raw, w.e.rows = w.raw, w.rows
+	w.e.raw, w.e.rows, w.e.keys = w.raw, w.rows, w.keys
 	w.s.mu.Unlock()
 	return w.s.publish(w.e), nil
 }
