@@ -23,6 +23,7 @@ const ample = 12 * units.GiB
 // what is written, and the programs that are ours.
 type lab struct {
 	cache             string
+	temp              string // for temporary files of all sides; of this process
 	execbench, limits string
 	before            string      // an earlier execbench, measured on every row; empty: none
 	programs          string      // a digest of these
@@ -41,6 +42,10 @@ func (l *lab) open() error {
 		if err := os.MkdirAll(filepath.Join(l.cache, dir), 0o777); err != nil {
 			return err
 		}
+	}
+	var err error
+	if l.temp, err = os.MkdirTemp(filepath.Join(l.cache, "temp"), "run-"); err != nil {
+		return err
 	}
 	files, err := scripts.ReadDir("scripts")
 	if err != nil {
@@ -100,8 +105,6 @@ func (l *lab) identify() error {
 	}
 	return nil
 }
-
-func (l *lab) temp() string { return filepath.Join(l.cache, "temp") }
 
 func (l *lab) scaled(n int) int { return max(int(float64(n)*l.scale), 1) }
 

@@ -36,7 +36,7 @@ type options struct {
 
 // run does what the first argument says: run (also when there is none),
 // prepare, list or setup.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	verb := "run"
 	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
 		verb, args = args[0], args[1:]
@@ -72,7 +72,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		l.cache = filepath.Join(cache, "execbench-peers")
 	}
-	var err error
 	if l.cache, err = filepath.Abs(l.cache); err != nil {
 		return err
 	}
@@ -81,6 +80,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := l.open(); err != nil {
 		return fmt.Errorf("cannot use the cache folder: %w", err)
 	}
+	// With what programs that were killed left in it.
+	defer func() { err = errors.Join(err, os.RemoveAll(l.temp)) }()
 	if verb == "setup" {
 		return l.setup(ctx)
 	}
@@ -163,10 +164,6 @@ func (l *lab) compare(ctx context.Context, rows []*Row, o options, facts machine
 		}
 	}
 	if err := l.identify(); err != nil {
-		return err
-	}
-	// Programs that were killed left files there.
-	if err := errors.Join(os.RemoveAll(l.temp()), os.Mkdir(l.temp(), 0o777)); err != nil {
 		return err
 	}
 	report := &Report{Machine: facts, Versions: l.versions()}

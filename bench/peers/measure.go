@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ func (l *lab) verify(ctx context.Context, row *Row, s *Side) error {
 	if s.Run != "" {
 		in = s
 	}
-	check := &Side{Name: "verify", Program: l.execbench, Args: append([]string{"verify", row.Verify, s.Answer, "--input", in.argument("--input")}, in.Shape...)}
+	check := &Side{Name: "verify", Program: l.execbench, Args: append([]string{"verify", row.Verify, s.Answer, "--input", cmp.Or(s.Input, in.argument("--input"))}, in.Shape...)}
 	if _, err := l.once(ctx, check, false); err != nil {
 		return fmt.Errorf("the output of %s is wrong: %w", s.Name, err)
 	}

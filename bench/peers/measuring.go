@@ -18,7 +18,7 @@ const withoutEvents = ", no event file"
 // decide how attempts run.)
 func (l *lab) measuringRow() *Row {
 	n := l.scaled(1e6)
-	empty := l.queryJob("tasks", l.budget, "--tasks", strconv.Itoa(n), "--metg=false")
+	empty := l.timedJob("tasks", 1, "--tasks", strconv.Itoa(n), "--metg=false")
 	empty.Per = float64(n)
 	in, text, table := l.records(l.scaled(1e7)), l.text(units.Bytes(l.scaled(1e9))), l.table(l.scaled(1e7), l.scaled(1e6))
 	row := &Row{Name: "measuring", Title: "what measuring costs, at most: an empty attempt × attempts ÷ run time, at 64 partitions; and the event file, on ÷ off", Inputs: []*Input{in, text, table}, Budget: l.budget,
@@ -27,9 +27,9 @@ func (l *lab) measuringRow() *Row {
 		workload string
 		in       *Input
 	}{{"terasort", in}, {"wordcount", text}, {"groupby", table}} {
-		on := l.queryJob(w.workload, l.budget, "--input", w.in.Path, "--partitions", "64")
+		on := l.timedJob(w.workload, 1, "--input", w.in.Path, "--partitions", "64")
 		on.Name = w.workload
-		off := l.queryJob(w.workload, l.budget, "--input", w.in.Path, "--partitions", "64", "--events=off")
+		off := l.timedJob(w.workload, 1, "--input", w.in.Path, "--partitions", "64", "--events=off")
 		off.Name = w.workload + withoutEvents
 		row.Sides = append(row.Sides, on, off)
 	}

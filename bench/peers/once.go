@@ -68,14 +68,14 @@ func (l *lab) once(ctx context.Context, s *Side, counted bool) (*Run, error) {
 	err := c.Run()
 	wall := time.Since(began).Seconds()
 	if err != nil {
-		return nil, fmt.Errorf("%s failed: %w: %s", s.Name, err, tail(said.String()))
+		return nil, fmt.Errorf("%s failed: %w: %s", s.Name, err, ends(said.String()))
 	}
 	r := &Run{Wall: wall}
 	if s.Peer != spark { // whose work is done by a process of its own
 		r.CPU, r.PeakRSS = (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds(), peakRSS(c.ProcessState)
 	}
 	if r.Seconds, err = s.seconds(said.String(), wall); err != nil {
-		return nil, fmt.Errorf("%s: %w: %s", s.Name, err, tail(said.String()))
+		return nil, fmt.Errorf("%s: %w: %s", s.Name, err, ends(said.String()))
 	}
 	if s.Per > 0 {
 		r.Seconds /= s.Per
@@ -91,7 +91,7 @@ func (l *lab) once(ctx context.Context, s *Side, counted bool) (*Run, error) {
 // environment is that of every side: scripts find their libraries, and
 // texts are compared as bytes.
 func (l *lab) environment() []string {
-	return append(os.Environ(), "NODE_PATH="+l.cache+"/js/node_modules", "PEERS_TEMP="+l.temp(), "LC_ALL=C")
+	return append(os.Environ(), "NODE_PATH="+l.cache+"/js/node_modules", "PEERS_TEMP="+l.temp, "LC_ALL=C")
 }
 
 // seconds finds the metric.
@@ -135,12 +135,19 @@ func timings(said, name string) []float64 {
 	return found
 }
 
-// tail is the end of what a program said, on one line.
-func tail(said string) string {
-	const most = 600
-	said = strings.TrimSpace(said)
-	if len(said) > most {
-		said = "… " + said[len(said)-most:]
+// ends are the beginning and the end of what a program said, on one line: some
+// say what failed first, and where last, and some the other way round.
+func ends(said string) string {
+	const most = 400
+	var lines []string
+	for line := range strings.Lines(said) {
+		if words := strings.Fields(strings.Trim(line, "─\n")); len(words) > 0 {
+			lines = append(lines, strings.Join(words, " "))
+		}
 	}
-	return strings.ReplaceAll(said, "\n", " | ")
+	said = strings.Join(lines, " | ")
+	if len(said) > 2*most {
+		said = strings.ToValidUTF8(said[:most], "") + " … " + strings.ToValidUTF8(said[len(said)-most:], "")
+	}
+	return said
 }

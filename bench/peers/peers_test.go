@@ -61,6 +61,16 @@ func TestTimings(t *testing.T) {
 	}
 }
 
+func TestEnds(t *testing.T) {
+	if got := ends("check  want\n────\n\n a \t b \n"); got != "check want | a b" {
+		t.Errorf("%q", got)
+	}
+	got := ends(strings.Repeat("é", 300) + strings.Repeat("x", 300) + strings.Repeat("ü", 300))
+	if !strings.HasPrefix(got, "éé") || !strings.HasSuffix(got, "üü") || !strings.Contains(got, "é … ü") {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestNamed(t *testing.T) {
 	f := func(name, list string, want bool) {
 		t.Helper()
@@ -142,16 +152,18 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// Ours takes three times as long a byte at 4 GB, the copy twice.
+// Ours and the limit take three times as long a byte at 4 GB, the copy twice.
 func TestGrowth(t *testing.T) {
 	small, large := units.GB, 4*units.GB
 	row := &Row{Sizes: []units.Bytes{small, large}, Targets: []Target{{copySide, 1.3}}}
 	runs := map[string][]Run{
+		bySize(limitSide, small): runsOf(2, 2), bySize(limitSide, large): runsOf(24, 24),
 		bySize(ours, small): runsOf(1, 1), bySize(copySide, small): runsOf(1, 1),
 		bySize(ours, large): runsOf(12, 12), bySize(copySide, large): runsOf(8, 8),
 	}
 	got := growth(row, runs)
-	want := []Growth{{small, 1, 1, Spread{1, 1, 1}, true}, {large, 3, 2, Spread{1.5, 1.5, 1.5}, false}}
+	one := Spread{1, 1, 1}
+	want := []Growth{{small, 1, 1, 2, one, one, true}, {large, 3, 2, 6, Spread{1.5, 1.5, 1.5}, one, false}}
 	if !slices.Equal(got, want) {
 		t.Errorf("growth is %+v, want %+v", got, want)
 	}
@@ -251,6 +263,9 @@ func TestRows(t *testing.T) {
 				t.Errorf("%s has %s twice", row.Name, s.Name)
 			}
 			sides[s.Name] = true
+			if len(row.Sizes) > 0 && s.Answer != "" && s.Input == "" && s.Run == "" {
+				t.Errorf("%s: the answer of %s is verified against another size", row.Name, s.Name)
+			}
 			for _, o := range s.Outputs {
 				if outputs[o] != "" {
 					t.Errorf("%s: %s and %s write to %s", row.Name, outputs[o], s.Name, o)

@@ -111,7 +111,7 @@ func (x *Result) summary() (lines [][]string) {
 	}
 	for _, s := range x.Sides {
 		if s.Before && s.Ratio != nil {
-			lines = append(lines, []string{x.Row, s.Name, took, fmt.Sprintf("%s (%s–%s)", number(s.Ratio.Median), number(s.Ratio.Min), number(s.Ratio.Max)), dash, dash})
+			lines = append(lines, []string{x.Row, s.Name, took, s.Ratio.String(), dash, dash})
 		}
 	}
 	for _, j := range x.Judged {
@@ -172,7 +172,7 @@ func (x *Result) write(w io.Writer) error {
 	for _, s := range x.Sides {
 		ratio := dash
 		if s.Ratio != nil {
-			ratio = fmt.Sprintf("%s (%s–%s)", number(s.Ratio.Median), number(s.Ratio.Min), number(s.Ratio.Max))
+			ratio = s.Ratio.String()
 		}
 		took, cpu, rss := fmt.Sprintf("%s (%s–%s)", seconds(s.Seconds.Median), seconds(s.Seconds.Min), seconds(s.Seconds.Max)), seconds(s.CPU), s.PeakRSS.String()
 		if s.PeakRSS == 0 {
@@ -188,16 +188,16 @@ func (x *Result) write(w io.Writer) error {
 	}
 	lines = nil
 	for _, g := range x.Growth {
-		lines = append(lines, []string{size(g.Bytes), number(g.Ours), number(g.Copy), fmt.Sprintf("%s (%s–%s)", number(g.Ratio.Median), number(g.Ratio.Min), number(g.Ratio.Max)), x.verdict(g.Holds)})
+		lines = append(lines, []string{size(g.Bytes), number(g.Ours), number(g.Copy), number(g.Limit), g.Ratio.String(), g.ToLimit.String(), x.verdict(g.Holds)})
 	}
 	if len(lines) > 0 {
-		if err := writeTable(w, 0, []string{"size", "ours, s/GB", "copy, s/GB", "growth of ours ÷ growth of the copy", "holds"}, lines); err != nil {
+		if err := writeTable(w, 0, []string{"size", "ours, s/GB", "copy, s/GB", "limit, s/GB", "growth of ours ÷ growth of the copy", "÷ growth of the limit", "holds"}, lines); err != nil {
 			return err
 		}
 	}
 	lines = nil
 	for _, c := range x.Costs {
-		lines = append(lines, []string{c.Workload, strconv.FormatInt(c.Attempts, 10), seconds(c.Attempt), seconds(c.Seconds), fmt.Sprintf("%s (%s–%s)", number(c.Share.Median), number(c.Share.Min), number(c.Share.Max)),
+		lines = append(lines, []string{c.Workload, strconv.FormatInt(c.Attempts, 10), seconds(c.Attempt), seconds(c.Seconds), c.Share.String(),
 			fmt.Sprintf("%.4f (%.4f–%.4f, %d pairs)", c.OnOff.Median, c.Low, c.High, c.Pairs), x.verdict(c.Holds)})
 	}
 	if len(lines) > 0 {

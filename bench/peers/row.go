@@ -49,6 +49,8 @@ type Side struct {
 	Run string
 	// Answer is the folder of the output that is verified, if any.
 	Answer string
+	// Input is what the answer is verified against; empty: the input of ours.
+	Input string
 	// Folder is made before every run: of a side that writes a file in it.
 	Folder string
 	// Shape are the flags that say what ours' answer is, for who verifies it.

@@ -101,8 +101,8 @@ func (l *lab) wordsRow(bytes units.Bytes) *Row {
 		Sides: []*Side{
 			l.fileJob(name, "wordcount", l.budget, in),
 			l.limit("words", in.Path, out(limitSide)).writesFile(out(limitSide)),
-			l.clickhouse([]string{"INSERT INTO FUNCTION file(" + quoted(out(clickhouse)) + ", 'TSVRaw', 'word String, n UInt64') SELECT word, count() FROM (SELECT arrayJoin(splitByChar(' ', line)) AS word FROM file(" + quoted(in.Path) + ", 'LineAsString')) GROUP BY word"}, "").writesFile(out(clickhouse)),
-			l.duckdb("", []string{"COPY (SELECT word, count(*) FROM (SELECT unnest(string_split(line, ' ')) AS word FROM " + lineFile(in.Path) + ") GROUP BY word) TO " + quoted(out(duckdb)) + ` (FORMAT csv, HEADER false, DELIMITER E'\t')`}, "").writesFile(out(duckdb)),
+			l.clickhouse([]string{"INSERT INTO FUNCTION file(" + quoted(out(clickhouse)) + ", 'TSVRaw', 'word String, n UInt64') SELECT word, count() FROM (SELECT arrayJoin(splitByChar(' ', line)) AS word FROM file(" + quoted(in.Path) + ", 'LineAsString')) WHERE word <> '' GROUP BY word"}, "").writesFile(out(clickhouse)),
+			l.duckdb("", []string{"COPY (SELECT word, count(*) FROM (SELECT unnest(string_split(line, ' ')) AS word FROM " + lineFile(in.Path) + ") WHERE word <> '' GROUP BY word) TO " + quoted(out(duckdb)) + ` (FORMAT csv, HEADER false, DELIMITER E'\t')`}, "").writesFile(out(duckdb)),
 			l.polars("words", in.Path, out(polars)).writesFile(out(polars)),
 			l.spark("words", in.Path, l.output(name, spark)).writes(l.output(name, spark)),
 		},
@@ -126,7 +126,7 @@ func (l *lab) groupByRow(n, keys int) *Row {
 	return &Row{
 		Name: "groupby-" + count(n) + "-" + count(keys), Title: "sum and mean by key, " + count(n) + " rows and " + count(keys) + " keys in memory", Inputs: []*Input{columns}, Budget: l.budget,
 		Sides: []*Side{
-			l.queryJob("groupby", l.budget, "--input", in.Path, "--cached=true"),
+			l.queryJob("groupby", "--input", in.Path, "--cached=true"),
 			l.limit("groupby", strconv.Itoa(l.scaled(n)), strconv.Itoa(min(keys, l.scaled(n)))).measuredBy(query),
 			l.clickhouse([]string{"CREATE DATABASE d ENGINE=Atomic", "USE d", "CREATE TABLE t ENGINE=Memory AS SELECT * FROM file(" + quoted(columns.Path) + ", 'Parquet')"},
 				"CREATE OR REPLACE TABLE r ENGINE=Memory AS "+groupBySQL),
@@ -171,7 +171,7 @@ func (l *lab) joinRow(n, keys int, sparse bool) *Row {
 	row := &Row{
 		Name: "join-" + count(n) + "-" + count(keys) + "-" + kind, Title: "join and sums, " + count(n) + " × " + count(keys) + " rows with " + kind + " keys in memory", Inputs: []*Input{left, right}, Budget: l.budget,
 		Sides: []*Side{
-			l.queryJob("join", l.budget, "--input", a.Path, "--input", b.Path, "--cached=true"),
+			l.queryJob("join", "--input", a.Path, "--input", b.Path, "--cached=true"),
 			l.limit("join", strconv.Itoa(l.scaled(n)), strconv.Itoa(l.scaled(keys)), kind).measuredBy(query),
 			l.duckdb("", []string{"CREATE TABLE a AS SELECT * FROM " + quoted(left.Path), "CREATE TABLE b AS SELECT * FROM " + quoted(right.Path)}, sql),
 			l.clickhouse([]string{"CREATE DATABASE d ENGINE=Atomic", "USE d",
@@ -228,7 +228,7 @@ func (l *lab) kMeansRow(points, rounds int) *Row {
 	return &Row{
 		Name: "kmeans-" + count(points), Title: fmt.Sprintf("k-means, %s points of 20 dimensions, 10 centres, %d rounds, in memory", count(points), rounds), Budget: l.budget,
 		Sides: []*Side{
-			l.queryJob("kmeans", l.budget, "--points", n, "--dim", "20", "--k", "10", "--rounds", r),
+			l.queryJob("kmeans", "--points", n, "--dim", "20", "--k", "10", "--rounds", r),
 			l.limit("kmeans", n, r).measuredBy(query),
 			l.spark("kmeans", n, r),
 		},
@@ -247,7 +247,7 @@ func (l *lab) tasksRow(n, sparkTasks int) *Row {
 	row := &Row{
 		Name: "tasks", Title: "one empty task: wall ÷ tasks on two workers", Budget: l.budget,
 		Sides: []*Side{
-			tasks(l.queryJob("tasks", l.budget, "--tasks", strconv.Itoa(n), "--metg=false"), n),
+			tasks(l.queryJob("tasks", "--tasks", strconv.Itoa(n), "--metg=false"), n),
 			tasks(l.spark("tasks", strconv.Itoa(sparkTasks)), sparkTasks),
 			{Name: "bigslice", Recorded: 263e-6},
 		},

@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/execbench/execbench/engine/units"
@@ -24,7 +25,7 @@ func (l *lab) outputFile(row, side string) string {
 func (l *lab) job(workload string, memory units.Bytes, args ...string) *Side {
 	run := l.output("run", workload)
 	s := &Side{Name: ours, Program: l.execbench, Outputs: []string{run}, Run: run}
-	s.Args = append([]string{"run", workload, "--cores", cores, "--quiet", "--out", run, "--temp", l.temp()}, args...)
+	s.Args = append([]string{"run", workload, "--cores", cores, "--quiet", "--out", run, "--temp", l.temp}, args...)
 	if memory > 0 {
 		s.Args = append(s.Args, "--memory", memoryFlag(memory))
 	}
@@ -50,8 +51,12 @@ func (l *lab) wholeJob(workload string, args ...string) *Side {
 
 // queryJob is ours over data in memory: three timed executions after one to
 // warm up. The round that is not counted verifies every answer.
-func (l *lab) queryJob(workload string, memory units.Bytes, args ...string) *Side {
-	s := l.job(workload, memory, append([]string{"--samples", "--warmup", "1", "--iterations", "3"}, args...)...)
+func (l *lab) queryJob(workload string, args ...string) *Side {
+	return l.timedJob(workload, 3, args...)
+}
+
+func (l *lab) timedJob(workload string, iterations int, args ...string) *Side {
+	s := l.job(workload, l.budget, append([]string{"--samples", "--warmup", "1", "--iterations", strconv.Itoa(iterations)}, args...)...)
 	s.Counted = []string{"--no-verify"}
 	s.Metric = Metric{Timing: workload}
 	return s
@@ -115,7 +120,7 @@ func (l *lab) spark(workload string, args ...string) *Side {
 }
 
 func (l *lab) gnusort(memory, in, out string) *Side {
-	s := &Side{Name: gnusort, Peer: gnusort, Program: "sort", Args: []string{"--parallel=" + cores, "-S", memory, "-T", l.temp(), "-o", out, in}}
+	s := &Side{Name: gnusort, Peer: gnusort, Program: "sort", Args: []string{"--parallel=" + cores, "-S", memory, "-T", l.temp, "-o", out, in}}
 	return s.writesFile(out)
 }
 

@@ -2,9 +2,14 @@ package source
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -48,4 +53,65 @@ func BenchmarkRead(b *testing.B) {
 			})
 		})
 	}
+}
+
+// BenchmarkWrite writes 64 MiB into a file, 4 KiB at a time through a part
+// writer's buffer, and as a program does that has them all: by plain writes of
+// 1 MiB. Files are new each time, as those of jobs are.
+func BenchmarkWrite(b *testing.B) {
+	const size, batch = 64 << 20, 4 << 10
+	data := make([]byte, size)
+	run := func(name string, write func(dir string, i int) error) {
+		b.Run(name, func(b *testing.B) {
+			dir := b.TempDir()
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if err := write(dir, i); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := os.RemoveAll(dir); err != nil {
+					b.Fatal(err)
+				}
+				if err := os.Mkdir(dir, 0o777); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+	buffer := make([]byte, 256<<10)
+	run("kind=part", func(dir string, i int) error {
+		out, err := CreateOutput(fsys.OS, dir)
+		if err != nil {
+			return err
+		}
+		w, err := out.Part(0, id.Task(i), buffer)
+		if err != nil {
+			return err
+		}
+		for at := 0; at < size; at += batch {
+			if _, err := w.Write(data[at : at+batch]); err != nil {
+				return err
+			}
+		}
+		if err := errors.Join(w.Close(), w.Commit()); err != nil {
+			return err
+		}
+		_, err = out.Commit()
+		return err
+	})
+	run("kind=plain", func(dir string, _ int) error {
+		f, err := os.Create(filepath.Join(dir, "file"))
+		if err != nil {
+			return err
+		}
+		for at := 0; at < size; at += 1 << 20 {
+			if _, err := f.Write(data[at : at+1<<20]); err != nil {
+				return err
+			}
+		}
+		return f.Close()
+	})
 }

@@ -13,6 +13,9 @@
 // views into that buffer and valid until the function returns. Nothing here
 // starts a goroutine, knows of datasets or decides where a task runs.
 //
+// How it reads and writes, and how far that is from what the machine allows, is
+// in engine/docs/decisions/input-reading.md and output-writing.md.
+//
 // # Who owns an item that spans a cut
 //
 // Let b(x) be x when x is 0, the end of the file, or follows a delimiter,

@@ -12,6 +12,7 @@
 // A kernel is used on its attempt's goroutine alone. A batch it pushes is
 // valid until the function it was pushed to returns.
 //
-// The layout of runs is drawn in engine/docs/format/run.md; the steps of an
-// aggregation and their figures are in engine/docs/decisions/aggregation.md.
+// The layout of runs is drawn in engine/docs/format/run.md. The steps of each
+// hot path, the figure of its limit and the distance to it are in
+// engine/docs/decisions: sorting.md, aggregation.md, text-keys.md.
 package spill

@@ -31,8 +31,8 @@ const workloads = {
   },
   async words(input, output) {
     const counts = lines(input).select(pl.col('line').str.split(' ').alias('word')).explode('word')
-      .groupBy('word').agg(pl.len().alias('n'));
-    counts.collectSync(streaming).writeCSV(output, { includeHeader: false, sep: '\t' });
+      .filter(pl.col('word').neq(pl.lit(''))).groupBy('word').agg(pl.len().alias('n'));
+    counts.collectSync(streaming).writeCSV(output, { includeHeader: false, separator: '\t' });
   },
   async groupby(file) {
     const table = pl.readParquet(file);

@@ -59,7 +59,7 @@ def sort(spark, source, target):
 
 
 def words(spark, source, target):
-    found = spark.read.text(source).select(F.explode(F.split("value", " ")).alias("word"))
+    found = spark.read.text(source).select(F.explode(F.split("value", " ")).alias("word")).where("word <> ''")
     clocked(lambda: found.groupBy("word").count().write.mode("overwrite").csv(target, sep="\t"))
 
 
@@ -120,5 +120,8 @@ if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in workloads:
         sys.exit(__doc__)
     spark = session()
-    workloads[sys.argv[1]](spark, *sys.argv[2:])
+    try:
+        workloads[sys.argv[1]](spark, *sys.argv[2:])
+    except Exception as error:  # what failed, without the traces of two languages
+        sys.exit("\n".join(str(error).splitlines()[:4]))
     spark.stop()
