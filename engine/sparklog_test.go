@@ -129,12 +129,25 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 	if err := event.WriteSpark(&log, event.Read(bytes.NewReader(file.Bytes())), event.SparkOptions{BlockUpdates: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, bad := range sparklog.Check(log.String(), true) {
+	text := log.String()
+	for _, bad := range sparklog.Check(text, true) {
 		t.Error(bad)
 	}
-	check(t, nil, sparkTally(t, log.String()), want)
+	check(t, nil, sparkTally(t, text), want)
+	again := map[id.StageAttempt]tally{} // as our own report reads it
+	for e, err := range event.ReadSpark(&log) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, ok := e.(*event.TaskEnd); ok {
+			c := again[end.Info.StageAttempt]
+			c.count(end)
+			again[end.Info.StageAttempt] = c
+		}
+	}
+	check(t, nil, again, want)
 	if *logDir != "" {
-		if err := os.WriteFile(filepath.Join(*logDir, "stormy"), log.Bytes(), 0o666); err != nil {
+		if err := os.WriteFile(filepath.Join(*logDir, "stormy"), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
 		t.Logf("%+v", sum)

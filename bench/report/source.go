@@ -3,8 +3,10 @@ package report
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"iter"
 	"os"
+	"path/filepath"
 
 	"github.com/execbench/execbench/engine/event"
 )
@@ -31,6 +33,57 @@ func FileSource(path string) Source {
 				}
 			}
 		}
+	}
+}
+
+// SparkSource reads Spark's event log at path: a file, or the folder of one in
+// several files. What such a log tells is what event.ReadSpark says.
+func SparkSource(path string) Source {
+	return func() iter.Seq2[event.Event, error] {
+		return func(yield func(event.Event, error) bool) {
+			files, err := sparkFiles(path)
+			if err != nil {
+				yield(nil, fmt.Errorf("cannot read events: %w", err))
+				return
+			}
+			var in []io.Reader
+			for _, name := range files {
+				f, err := os.Open(name)
+				if err != nil {
+					yield(nil, fmt.Errorf("cannot read events: %w", err))
+					return
+				}
+				defer f.Close()
+				in = append(in, f)
+			}
+			for e, err := range event.ReadSpark(io.MultiReader(in...)) {
+				if !yield(e, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// IsSparkLog reports whether path may be an event log of Spark: a file, or
+// the folder of one in several files.
+func IsSparkLog(path string) bool {
+	files, err := sparkFiles(path)
+	return err == nil && len(files) > 0
+}
+
+// sparkFiles returns the files of a log, in their order.
+func sparkFiles(path string) (files []string, err error) {
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	for n := 1; ; n++ {
+		found, err := filepath.Glob(filepath.Join(path, fmt.Sprintf("events_%d_*", n)))
+		if err != nil || len(found) != 1 {
+			return files, err
+		}
+		files = append(files, found[0])
 	}
 }
 

@@ -17,26 +17,33 @@ import (
 	"github.com/execbench/execbench/bench/suite"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/units"
+	"github.com/execbench/execbench/workloads"
 )
 
 func (a *app) reportCommand() *cobra.Command {
 	var format string
 	var asJSON, tasks, all bool
 	c := &cobra.Command{
-		Use: "report RUN|SUITE [flags]", Short: "Show the report of an earlier run, or suite, again",
+		Use: "report RUN|SUITE|LOG [flags]", Short: "Show the report of an earlier run, or suite, again",
 		Long: `Makes the tables of a run again, from its folder alone. A folder that a crash
 left half-written is shown as far as it is whole, and what is not is said. Of a
 suite, which "run --all" leaves, it makes the one table; the folder of each
-workload in it is a run.`,
+workload in it is a run. Of an event log of Spark's form, which "export spark" and
+--event-log write, and Spark itself, it makes the tables as far as that form
+tells: jobs, stages and attempts, times in whole milliseconds.`,
 		Example: `  execbench report results/20261121T101500-terasort-3f
   execbench report RUN --tasks --format csv > tasks.csv   # a row for every attempt
   execbench report RUN --format markdown >> notes.md
   execbench report RUN --all                              # warm-up and every iteration
-  execbench report SUITE                                  # of run --all; report SUITE/terasort is one of its runs`,
+  execbench report SUITE                                  # of run --all; report SUITE/terasort is one of its runs
+  execbench report logs/local-1700000000000               # an event log of Spark's form, not compressed`,
 		Args: wants(1, "a run folder"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if asJSON {
 				format = "json"
+			}
+			if report.IsSparkLog(args[0]) {
+				return a.showSparkLog(args[0], format, tasks)
 			}
 			if suite.Is(args[0]) {
 				if tasks || all {
@@ -58,6 +65,33 @@ workload in it is a run.`,
 	return c
 }
 
+// showSparkLog writes the report of an event log of Spark's form.
+func (a *app) showSparkLog(path, format string, tasks bool) error {
+	f, err := report.ParseFormat(format)
+	if err != nil {
+		return &bench.Usage{Err: err}
+	}
+	src := report.SparkSource(path)
+	if tasks {
+		return a.writeTasks(src, f)
+	}
+	if f == report.CSV {
+		return bench.Usagef("cannot write the report as csv: that format is for --tasks")
+	}
+	m, err := report.Load(src, report.Options{})
+	if err != nil {
+		return bench.Usagef("cannot report on %s: %w", path, workloads.Cause(err))
+	}
+	if f == report.JSON {
+		return writeJSON(a.out, struct {
+			SchemaVersion int           `json:"schema_version"`
+			Log           string        `json:"log"`
+			Report        *report.Model `json:"report"`
+		}{schemaVersion, path, m})
+	}
+	return m.Write(a.out, f, report.Show{All: true})
+}
+
 // showTasks writes a row for every attempt of a run.
 func (a *app) showTasks(dir, format string) error {
 	r, err := openRun(dir)
@@ -69,7 +103,11 @@ func (a *app) showTasks(dir, format string) error {
 	if err != nil {
 		return &bench.Usage{Err: err}
 	}
-	err = report.WriteTasks(a.out, report.FileSource(r.EventsPath()), f)
+	return a.writeTasks(report.FileSource(r.EventsPath()), f)
+}
+
+func (a *app) writeTasks(src report.Source, f report.Format) error {
+	err := report.WriteTasks(a.out, src, f)
 	var cut *event.Truncated
 	if errors.As(err, &cut) {
 		a.warn(cut.Error())
