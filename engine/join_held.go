@@ -79,9 +79,10 @@ func sharedTable[K, H any](t *Task, node id.Node, held *joinSide[K, H]) (table *
 // makeTable makes the table of e.
 func makeTable[K, H any](t *Task, e *heldTable, held *joinSide[K, H], keys task.KeySpan) (table *spill.JoinTable[K, H], leave func(), err error) {
 	tables := &t.g.tables
+	refused := false
 	defer func() {
 		if table == nil {
-			e.refused = err == nil
+			e.refused = refused // not by a panic
 			tables.forget(e)
 			tables.leave(e)
 		}
@@ -97,6 +98,7 @@ func makeTable[K, H any](t *Task, e *heldTable, held *joinSide[K, H], keys task.
 		err = nil
 	}
 	if table == nil || err != nil {
+		refused = err == nil
 		return nil, nil, err
 	}
 	e.pages = table.HandOver(tables.used)

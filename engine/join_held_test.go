@@ -4,12 +4,16 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
@@ -252,6 +256,88 @@ func TestSHUF_002_LostSideOfAJoin(t *testing.T) {
 			engine.DropJoinTables(r.Session)
 			if files := r.files("shuffle_"); len(files) == 0 {
 				t.Fatal(os.ErrNotExist)
+			}
+		})
+	}
+}
+
+// Attempts that end while one of them makes the table that the others wait
+// for are made up for: another makes it, the answer is right, and nothing of
+// what was half made is left.
+func TestMakerOfAJoinTableEnds(t *testing.T) {
+	running := func(r *rig) (list []id.Task) {
+		for _, e := range of[*event.TaskStart](r.rec) {
+			list = append(list, e.Info.Task)
+		}
+		for _, e := range of[*event.TaskEnd](r.rec) {
+			list = slices.DeleteFunc(list, func(n id.Task) bool { return n == e.Info.Task })
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		do   func(r *rig) // while a frame is read; nil: it cannot be
+		ends task.ReasonKind
+	}{
+		"all are killed": {func(r *rig) {
+			for _, n := range running(r) {
+				r.KillTask(n, "fault")
+			}
+		}, task.TaskKilled},
+		"one is killed":  {func(r *rig) { r.KillTask(slices.Min(running(r)), "fault") }, task.TaskKilled},
+		"it panics":      {func(r *rig) { panic("planted") }, task.ExceptionFailure},
+		"it cannot read": {nil, task.FetchFailed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for k := 1; k <= 3; k++ {
+				before := runtime.NumGoroutine()
+				r := &rig{rec: &recorder{}, temp: t.TempDir(), t: t}
+				f := fsys.Fault{Ops: fsys.OpRead, Glob: "shuffle_*.data", K: k}
+				if c.do != nil {
+					f.Do = func(string) { c.do(r) }
+				}
+				files := fsys.NewFaulty(fsys.OS, f)
+				var err error
+				r.Session, err = engine.OpenOn(engine.Config{Cores: 2, Memory: 128 * units.MiB, Temp: r.temp, Events: []event.Sink{r.rec},
+					Conf: conf("shuffle.storage", "disk")}, files)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows := make([]numbered, 3000)
+				for i := range rows {
+					rows[i] = numbered{Key: int64(i), Value: int64(i)}
+				}
+				d := engine.Join(engine.Parallelize(r.Session, rows, 4), engine.Parallelize(r.Session, rows, 3), engine.Partitions(3))
+				got, err := d.Collect(t.Context())
+				if err != nil || len(got) != len(rows) || !holds(d) {
+					t.Fatalf("place %d: %d matches, held %v, %v", k, len(got), holds(d), err)
+				}
+				for _, m := range got {
+					if m.Value.Left != m.Key || m.Value.Right != m.Key {
+						t.Fatalf("place %d: match %+v", k, m)
+					}
+				}
+				if files.Fired() == 0 || r.rec.ended(c.ends) == 0 {
+					t.Errorf("place %d: %d faults, %d attempts ended as %v: the test proves nothing", k, files.Fired(), r.rec.ended(c.ends), c.ends)
+				}
+				if err := engine.Idle(r.Session); err != nil {
+					t.Errorf("place %d: %v", k, err)
+				}
+				if r.held("idle join tables") == 0 {
+					t.Errorf("place %d: no table was made", k)
+				}
+				engine.DropJoinTables(r.Session)
+				if n := r.held("join table"); n != 0 {
+					t.Errorf("place %d: %d bytes are left: %v", k, n, r.Accounts())
+				}
+				r.finish()
+				if open := files.StillOpen(); len(open) > 0 {
+					t.Errorf("place %d: still open: %v", k, open)
+				}
+				for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
+					if time.Now().After(deadline) {
+						t.Fatalf("place %d: %d goroutines are left of %d", k, runtime.NumGoroutine(), before)
+					}
+				}
 			}
 		})
 	}
