@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,23 @@ func (c *tally) count(e *event.TaskEnd) {
 	} else if e.Info.Speculative {
 		c.copies++
 	}
+}
+
+// tallies counts the ends of attempts, by their stage attempt.
+func tallies(t *testing.T, events iter.Seq2[event.Event, error]) map[id.StageAttempt]tally {
+	t.Helper()
+	stages := map[id.StageAttempt]tally{}
+	for e, err := range events {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, ok := e.(*event.TaskEnd); ok {
+			c := stages[end.Info.StageAttempt]
+			c.count(end)
+			stages[end.Info.StageAttempt] = c
+		}
+	}
+	return stages
 }
 
 type noClose struct{ *bytes.Buffer }
@@ -112,18 +130,7 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 		t.Fatalf("%+v, %d fetch failures: the test proves nothing", sum, r.rec.ended(task.FetchFailed))
 	}
 
-	replayed := map[id.StageAttempt]tally{}
-	for e, err := range event.Read(bytes.NewReader(file.Bytes())) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if end, ok := e.(*event.TaskEnd); ok {
-			c := replayed[end.Info.StageAttempt]
-			c.count(end)
-			replayed[end.Info.StageAttempt] = c
-		}
-	}
-	check(t, nil, replayed, want)
+	check(t, nil, tallies(t, event.Read(bytes.NewReader(file.Bytes()))), want)
 
 	var log bytes.Buffer
 	if err := event.WriteSpark(&log, event.Read(bytes.NewReader(file.Bytes())), event.SparkOptions{BlockUpdates: true}); err != nil {
@@ -134,18 +141,7 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 		t.Error(bad)
 	}
 	check(t, nil, sparkTally(t, text), want)
-	again := map[id.StageAttempt]tally{} // as our own report reads it
-	for e, err := range event.ReadSpark(&log) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if end, ok := e.(*event.TaskEnd); ok {
-			c := again[end.Info.StageAttempt]
-			c.count(end)
-			again[end.Info.StageAttempt] = c
-		}
-	}
-	check(t, nil, again, want)
+	check(t, nil, tallies(t, event.ReadSpark(&log)), want) // as our own report reads it
 	if *logDir != "" {
 		if err := os.WriteFile(filepath.Join(*logDir, "stormy"), []byte(text), 0o666); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,6 @@
 // Package event owns the typed events of a session, the compact file they
 // are written to as they happen, reading that file back, and their form as
-// Spark's own JSON event log.
+// Spark's own JSON event log, written and read.
 //
 // Events are for machines: ordered, complete, never dropped. Everything a
 // report says of a run is computed from them (package bench). Times are
