@@ -19,14 +19,17 @@ type Broadcast[T any] struct {
 	destroyed *atomic.Bool
 }
 
-// NewBroadcast makes v available to tasks. T needs a codec; v is copied.
+// NewBroadcast makes v available to tasks. T needs a codec; v is copied. The
+// error wraps ErrClosed once Close was called; a Close that comes while v is
+// being stored waits for that.
 func NewBroadcast[T any](s *Session, v T) (*Broadcast[T], error) {
-	c := mustCodec[T]("NewBroadcast")
+	data := mustCodec[T]("NewBroadcast").Append(nil, []T{v})
+	s.storing.RLock()
+	defer s.storing.RUnlock()
 	if s.closed.Load() {
 		return nil, fmt.Errorf("cannot broadcast: %w", ErrClosed)
 	}
 	b := &Broadcast[T]{s: s, id: s.nextBroadcast(), destroyed: new(atomic.Bool)}
-	data := c.Append(nil, []T{v})
 	if err := s.store.PutBytes(block.Broadcast(b.id), block.MemoryAndDiskSer, data); err != nil {
 		return nil, fmt.Errorf("cannot store broadcast %d of %d bytes: %w", b.id, len(data), err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -79,6 +80,37 @@ func TestBroadcastUnderPressure(t *testing.T) {
 }
 
 // A handle of data is not data: it has no binary form.
+// A session that is closed while a value is encoded takes it no more, and says
+// why; one that is closed while a value is stored waits for that.
+func TestBroadcastWhileTheSessionCloses(t *testing.T) {
+	r := start(t, engine.Config{})
+	closes := func(int, int) { r.finish() }
+	weighing.Store(&closes)
+	defer weighing.Store(nil)
+	if _, err := engine.NewBroadcast(r.Session, weighed{100}); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("closed in between: %v", err)
+	}
+	weighing.Store(nil)
+	for range 20 {
+		r := start(t, engine.Config{Cores: 1})
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				for {
+					if _, err := engine.NewBroadcast(r.Session, weighed{1 << 16}); err != nil {
+						if !errors.Is(err, engine.ErrClosed) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+		r.finish()
+		wg.Wait()
+	}
+}
+
 func TestBCT_003_DatasetAsValue(t *testing.T) {
 	r := start(t, engine.Config{})
 	d := engine.Range(r.Session, 10, 2)

@@ -87,7 +87,11 @@ type core struct {
 	}
 	rebuilding sync.Mutex // one chain of buildings is repeated at a time
 
-	closing   sync.Once
+	closing sync.Once
+	// storing is held for reading while a call outside any job puts something
+	// into the store, and for writing as closed is set: Close finds no block
+	// half written.
+	storing   sync.RWMutex
 	closed    atomic.Bool
 	closedErr error
 }
@@ -326,7 +330,9 @@ func (s *Session) Close() error {
 }
 
 func (s *Session) stop(grace time.Duration) error {
+	s.storing.Lock()
 	s.closed.Store(true)
+	s.storing.Unlock()
 	var errs []error
 	var stuck error // the driver is
 	if s.driver != nil {
