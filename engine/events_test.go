@@ -129,6 +129,55 @@ func TestLSN_004_OneEndForEachStart(t *testing.T) {
 	}
 }
 
+// Attempts that are deaf to their kill outlive their job, and end in every way
+// there is when it is long over: still each start has its one end.
+func TestLSN_004_TasksOfACancelledJob(t *testing.T) {
+	const width = 4
+	r := start(t, engine.Config{Cores: width})
+	began, over := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range width {
+			<-began
+		}
+		cancel()
+	})
+	var once [6]sync.Once
+	_, err := engine.MapBatches(engine.Range(r.Session, 60, 6), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		once[t.Partition].Do(func() { began <- struct{}{} })
+		<-over
+		switch t.Partition {
+		case 0:
+			return append(dst, src...), nil
+		case 1:
+			return nil, errors.New("late")
+		case 2:
+			panic("late")
+		}
+		return dst, t.Check()
+	}).Collect(ctx)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the job ended with %v", err)
+	}
+	close(over)
+	wg.Wait()
+	if n, err := engine.Barrier(engine.Range(r.Session, width, width)).Count(t.Context()); err != nil || n != width { // every worker is free
+		t.Fatalf("the last job counts %d, %v", n, err)
+	}
+	ends := map[id.Task]int{}
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		ends[e.Info.Task]++
+	}
+	for _, e := range of[*event.TaskStart](r.rec) {
+		if ends[e.Info.Task] != 1 {
+			t.Errorf("task %d ended %d times", e.Info.Task, ends[e.Info.Task])
+		}
+	}
+	check(t, nil, len(ends), 2*width)
+	check(t, nil, engine.Idle(r.Session), nil)
+}
+
 // TestEventFile: what a sink sees is what the file tells.
 func TestEventFileHoldsWhatHappened(t *testing.T) {
 	var out buffer
@@ -384,6 +433,8 @@ func TestLSN_008_SinkCallsTheSession(t *testing.T) {
 			return last
 		},
 	}
+	var victim atomic.Int64
+	chosen := make(chan struct{})
 	sink := sinkFunc(func(e event.Event) {
 		s, where := session.Load(), fmt.Sprintf("%T", e)
 		if s == nil { // it is being opened
@@ -401,12 +452,21 @@ func TestLSN_008_SinkCallsTheSession(t *testing.T) {
 		s.CancelJobGroup("nobody's", "for the test", false)
 		if x, ok := e.(*event.TaskStart); ok {
 			check(t, nil, s.KillTask(x.Info.Task, "by the sink"), true)
+			victim.Store(int64(x.Info.Task))
+			close(chosen)
 		}
 	})
 	r := start(t, engine.Config{Events: []event.Sink{sink}})
 	s := r.Session
 	session.Store(s)
-	n, err := engine.Repartition(engine.Range(s, 1000, 4), 3).Count(t.Context())
+	numbers := engine.MapBatches(engine.Range(s, 1000, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		if <-chosen; int64(t.Task) == victim.Load() { // it does not end before its kill comes
+			<-t.Context().Done()
+			return nil, context.Cause(t.Context())
+		}
+		return append(dst, src...), nil
+	})
+	n, err := engine.Repartition(numbers, 3).Count(t.Context())
 	check(t, err, n, 1000)
 	for _, where := range []string{"*event.JobStart", "*event.StageSubmitted", "*event.TaskStart", "*event.TaskEnd", "*event.StageCompleted", "*event.JobEnd", "*event.BlockUpdated"} {
 		if _, ok := called.Load(where); !ok {

@@ -358,8 +358,6 @@ func TestSHUF_002_LostBetweenStages(t *testing.T) {
 	}
 }
 
-// TestEXE_004_StageAttemptNumbers: fetch failures raise the number of the
-// stage attempt, not of the task attempt.
 // A map task that runs again and writes other rows is found out, and with the
 // key for it everything that read them is run again.
 func TestDAG_032_MapTaskThatWritesOtherRows(t *testing.T) {
@@ -386,6 +384,7 @@ func TestDAG_032_MapTaskThatWritesOtherRows(t *testing.T) {
 	}
 }
 
+// Fetch failures raise the number of the stage attempt, not of the task attempt.
 func TestEXE_004_FetchFailuresRaiseTheStageAttempt(t *testing.T) {
 	var r *rig
 	left := 2

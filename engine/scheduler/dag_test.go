@@ -65,12 +65,7 @@ func TestDAG_003_LateSuccessOfALostExecutorIsDropped(t *testing.T) {
 	h := newHarness(t, two(1))
 	d, r := mapReduce(h, 2, 1)
 	h.submit(0, r)
-	var onA id.Task
-	for n, x := range h.tasks {
-		if x.Executor == "a" {
-			onA = n
-		}
-	}
+	onA := h.attemptsOn("a")[0]
 	// The success is on its way when the loss is noticed: the core hears of
 	// the loss first, then of the success of an attempt it gave up.
 	h.do(&ExecutorLost{Executor: "a", Reason: "gone"})
@@ -148,11 +143,7 @@ func TestDAG_006_OutputsLostWhileTheStageRuns(t *testing.T) {
 	h := newHarness(t, two(2))
 	_, r := mapReduce(h, 3, 1)
 	h.submit(0, r)
-	for _, n := range slices.Clone(h.order) {
-		if h.tasks[n].Executor == "a" {
-			h.ok(n)
-		}
-	}
+	h.ok(h.attemptsOn("a")...)
 	done := len(h.lines("event TaskEnd"))
 	h.do(&ExecutorLost{Executor: "a", Reason: "gone"})
 	// Finished tasks whose output is gone are run again in the same set, and

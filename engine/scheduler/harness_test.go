@@ -335,6 +335,16 @@ func (h *harness) gone(n id.Task) *task.Description {
 	return d
 }
 
+// attemptsOn returns the attempts on an executor, in the order of their launch.
+func (h *harness) attemptsOn(x id.Executor) (list []id.Task) {
+	for _, n := range h.order {
+		if h.tasks[n].Executor == x {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
 func (h *harness) running(n id.Task) {
 	h.t.Helper()
 	d := h.launched(n)
@@ -401,7 +411,7 @@ func (h *harness) fail(n id.Task) {
 	h.failWith(n, &task.Failure{Kind: task.ExceptionFailure, Class: "*errors.errorString", Message: "boom"})
 }
 
-// dies reports the end of an attempt that was killed.
+// dies reports the ends of attempts as killed.
 func (h *harness) dies(tasks ...id.Task) {
 	h.t.Helper()
 	for _, n := range tasks {

@@ -24,9 +24,7 @@ func TestSCH_001_DrainingSetDoesNotHoldUpTheNewer(t *testing.T) {
 	if !older.draining || older.live != 9 || newer.draining || newer.live != 1 {
 		t.Fatalf("older: draining %v, live %d; newer: draining %v, live %d", older.draining, older.live, newer.draining, newer.live)
 	}
-	for _, n := range old[1:] {
-		h.endsKilled(n)
-	}
+	h.dies(old[1:]...) // though nobody told them to
 	launched := 0
 	for _, dsc := range h.tasks {
 		if dsc.StageAttempt == newer.id {
@@ -41,21 +39,10 @@ func TestSCH_001_DrainingSetDoesNotHoldUpTheNewer(t *testing.T) {
 	h.empty()
 }
 
-// endsKilled ends an attempt as killed, whether it was told to or not.
-func (h *harness) endsKilled(n id.Task) {
-	h.t.Helper()
-	h.failWith(n, &task.Failure{Kind: task.TaskKilled, Message: "stage is over"})
-}
-
 func TestSCH_002_NothingIsKeptOfALostExecutor(t *testing.T) {
 	h := newHarness(t, two(2))
 	h.submit(0, h.node(4))
-	var on []id.Task
-	for n, d := range h.tasks {
-		if d.Executor == "a" {
-			on = append(on, n)
-		}
-	}
+	on := h.attemptsOn("a")
 	if len(on) != 2 {
 		t.Fatalf("%d attempts on a", len(on))
 	}
@@ -88,14 +75,8 @@ func TestSCH_003_TasksOfAnExecutorWaitForTheReasonOfItsLoss(t *testing.T) {
 	h := newHarness(t, two(2))
 	_, r := mapReduce(h, 4, 1)
 	h.submit(0, r)
-	var on []id.Task
-	for _, n := range slices.Clone(h.order) {
-		if h.tasks[n].Executor == "a" {
-			on = append(on, n)
-		} else {
-			h.ok(n)
-		}
-	}
+	on := h.attemptsOn("a")
+	h.ok(h.attemptsOn("b")...)
 	h.do(&ExecutorGone{Executor: "a"})
 	h.clear()
 	h.submit(1, h.node(1)) // b makes offers, for others
@@ -155,21 +136,24 @@ func TestSCH_004_TaskOfTwoCPUs(t *testing.T) {
 }
 
 func TestSCH_005_SetThatCannotBeLaunchedLeavesTheOther(t *testing.T) {
-	cfg := one(4)
+	cfg := one(2)
 	cfg.MaxMessage = 1000
 	h := newHarness(t, cfg)
-	h.manual = true // so that both sets are there when slots are offered
-	h.submit(0, h.node(2), "big", strings.Repeat("x", 2000))
-	h.submit(1, h.node(2))
-	h.makeBinary(h.requests[0], nil)
-	h.makeBinary(h.requests[1], nil)
-	h.manual = false
-	h.failedWith(0, "cannot be launched", keyMessage)
-	if len(h.tasks) != 2 {
-		t.Fatalf("%d attempts of the other set are launched in that round", len(h.tasks))
+	h.submit(0, h.node(2)) // takes every slot, so that both sets wait for one
+	h.submit(1, h.node(2), "big", strings.Repeat("x", 2000))
+	h.submit(2, h.node(2))
+	if len(h.core.sets) != 3 || len(h.tasks) != 2 {
+		t.Fatalf("%d sets, %d attempts", len(h.core.sets), len(h.tasks))
+	}
+	h.clear()
+	h.ok(h.order[0])
+	h.failedWith(1, "cannot be launched", keyMessage)
+	if got := h.lines("launch"); len(got) != 1 || !strings.Contains(got[0], " of 2.0") {
+		t.Fatalf("launched in the round in which the first set failed: %q", got)
 	}
 	h.finish()
-	h.succeeded(1, 2)
+	h.succeeded(0, 2)
+	h.succeeded(2, 2)
 	h.empty()
 }
 

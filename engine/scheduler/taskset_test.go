@@ -108,10 +108,8 @@ func TestTSM_005_LaunchingAttemptsAreNotToBlame(t *testing.T) {
 	cfg.MaxFailures = 1
 	h := newHarness(t, cfg)
 	h.submit(0, h.node(2))
-	for _, n := range slices.Clone(h.order) {
-		if h.tasks[n].Executor == "a" {
-			h.gone(n) // never reported as running
-		}
+	for _, n := range h.attemptsOn("a") {
+		h.gone(n) // never reported as running
 	}
 	h.do(&ExecutorLost{Executor: "a", Reason: "gone", CausedByApp: true})
 	h.active(0)
