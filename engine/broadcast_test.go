@@ -131,6 +131,7 @@ func TestBCT_002_RandomPayloads(t *testing.T) {
 	for _, compress := range []string{"true", "false"} {
 		r := start(t, engine.Config{Conf: conf("broadcast.compress", compress, "io.compression.codec", "lz4")})
 		rng := rand.New(rand.NewPCG(4, 2))
+		var payloads, values [][]byte
 		for range 100 {
 			payload := make([]byte, rng.IntN(10<<10))
 			for i := range payload {
@@ -141,10 +142,16 @@ func TestBCT_002_RandomPayloads(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, err := b.Value()
-			if err != nil || !bytes.Equal(got, payload) {
-				t.Fatalf("compressed %s: %d bytes came back as %d, %v", compress, len(payload), len(got), err)
+			if err != nil {
+				t.Fatal(err)
 			}
+			payloads, values = append(payloads, payload), append(values, got)
 			check(t, b.Destroy(), 0, 0)
+		}
+		for i, want := range payloads { // they outlive the blocks they came from
+			if !bytes.Equal(values[i], want) {
+				t.Fatalf("compressed %s: %d bytes came back as %d others", compress, len(want), len(values[i]))
+			}
 		}
 	}
 }

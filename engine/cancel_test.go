@@ -166,8 +166,9 @@ func TestCAN_007_Tags(t *testing.T) {
 	}
 	ended("two", 1, 2)
 	check(t, nil, len(of[*event.JobEnd](r.rec)), 2)
-	r.CancelTag("t", "no tag") // part of a tag, and no tag
-	r.CancelTag("", "no tag")
+	for _, part := range []string{"o", "n", "ne", ""} { // of a tag, and none itself
+		r.CancelTag(part, "no tag")
+	}
 	ended("one", 0, 3)
 	for _, bad := range []string{"", "a,b"} {
 		func() {

@@ -129,8 +129,8 @@ func TestLSN_004_OneEndForEachStart(t *testing.T) {
 	}
 }
 
-// Attempts that are deaf to their kill outlive their job, and end in every way
-// there is when it is long over: still each start has its one end.
+// Attempts that are deaf to their kill outlive their job, and return, fail or
+// panic when it is long over: still each start has its one end.
 func TestLSN_004_TasksOfACancelledJob(t *testing.T) {
 	const width = 4
 	r := start(t, engine.Config{Cores: width})

@@ -21,8 +21,12 @@ func TestMEM_003_ExecutionEvictsAboveTheRegion(t *testing.T) {
 	if task.Held() != 300 || cached.h.Used() != 700 {
 		t.Errorf("execution %d, storage %d; want 300 and 700", task.Held(), cached.h.Used())
 	}
+	ask(t, c, 400, 200) // what lies within the region stays
+	if !slices.Equal(cached.asks, []int64{50, 200}) || cached.h.Used() != 500 {
+		t.Errorf("evictions asked for %v, storage has %d; want 50 and 200, and 500", cached.asks, cached.h.Used())
+	}
 	check(t, m)
-	cached.h.Release(700)
+	cached.h.Release(500)
 	closeAll(t, m, task)
 }
 
