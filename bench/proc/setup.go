@@ -15,8 +15,8 @@ type Config struct {
 	// CPUs are the processors to confine the process to; nil leaves its
 	// affinity mask as it is.
 	CPUs []int
-	// Memory is the budget of the whole process; 0 leaves the collector's
-	// limit as it is.
+	// Memory is the budget of the whole process; 0 leaves the collector as it
+	// is.
 	Memory units.Bytes
 }
 
@@ -29,6 +29,7 @@ type Setup struct {
 	pinned   []int
 	mu       sync.Mutex // one change of the limit at a time
 	restored bool
+	floor    floor
 }
 
 // leastLimit is the lowest limit given to the collector, whatever the pages
@@ -38,7 +39,7 @@ type Setup struct {
 const leastLimit = 24 * units.MiB
 
 // Start sets the process up: the mask first, so that threads made later
-// inherit it, then GOMAXPROCS, then the limit.
+// inherit it, then GOMAXPROCS, then the collector's limit and floor (heap.go).
 //
 // GOMAXPROCS is Cores+1. Workers are locked to their threads; with exactly
 // as many as workers, timers and helpers wait 10–30 ms behind them, with one
@@ -58,6 +59,7 @@ func Start(c Config) (*Setup, error) {
 	}
 	s.procs = runtime.GOMAXPROCS(max(1, c.Cores) + 1)
 	s.Mapped(0)
+	s.startFloor()
 	return s, err
 }
 
@@ -90,5 +92,6 @@ func (s *Setup) Close() error {
 	s.restored = true
 	runtime.GOMAXPROCS(s.procs)
 	debug.SetMemoryLimit(s.limit)
+	s.stopFloor()
 	return s.unpin()
 }

@@ -1,0 +1,85 @@
+package proc
+
+import (
+	"runtime"
+	"runtime/debug"
+	"testing"
+
+	"github.com/execbench/execbench/engine/units"
+)
+
+// collected returns how many cycles there are while so many bytes become
+// garbage, n at a time.
+func collected(bytes, n int) uint32 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range bytes / n {
+		garbage = make([]byte, n)
+	}
+	garbage = nil
+	runtime.ReadMemStats(&after)
+	return after.NumGC - before.NumGC
+}
+
+var garbage, live []byte
+
+func TestHeapBelowTheFloorIsNotCollected(t *testing.T) {
+	t.Setenv("GOGC", "")
+	percent := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(percent)
+	runtime.GC()
+	const bytes, n = int(256 * units.MiB), 16 << 10
+	free := collected(bytes, n)
+	s, err := Start(Config{Cores: 1, Memory: units.GiB})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if floored := collected(bytes, n); floored > free/3 || floored > 12 {
+		t.Errorf("%d cycles, without a floor %d", floored, free)
+	}
+
+	// Where more lives than that, the heap only doubles.
+	live = make([]byte, 2*largestFloor)
+	for s.percentNow() != 100 {
+		runtime.GC()
+		runtime.Gosched()
+	}
+	live = nil
+	for s.percentNow() == 100 {
+		runtime.GC()
+		runtime.Gosched()
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := debug.SetGCPercent(100); got != 100 {
+		t.Errorf("after Close it runs at %d percent", got)
+	}
+}
+
+func (s *Setup) percentNow() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.floor.percent
+}
+
+func TestNoFloorInAStampOfMemoryNorBesideTheUsers(t *testing.T) {
+	percent := debug.SetGCPercent(70)
+	defer debug.SetGCPercent(percent)
+	for _, c := range []struct {
+		gogc   string
+		memory units.Bytes
+	}{{"", 64 * units.MiB}, {"", 0}, {"70", units.GiB}} {
+		t.Setenv("GOGC", c.gogc)
+		s, err := Start(Config{Cores: 1, Memory: c.memory})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := debug.SetGCPercent(70); got != 70 {
+			t.Errorf("%+v: it runs at %d percent", c, got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
