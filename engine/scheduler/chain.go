@@ -41,11 +41,16 @@ const (
 	chainValue = 4 << 10
 	// chainLook is how long an attempt that follows may be kept waiting, if
 	// nothing else happens meanwhile: short for a person, and long enough for
-	// looking to cost nothing.
-	chainLook = int64(5 * time.Millisecond)
+	// looking, which wakes a thread that takes a worker's processor, to cost
+	// nothing.
+	chainLook = int64(20 * time.Millisecond)
 )
 
-// pace is how long the attempts of a set take, slot to slot.
+// pace is how long the attempts of a set take, slot to slot. One that takes
+// long makes it slower by a quarter at most: an attempt of 5 µs that lost its
+// processor for a millisecond would otherwise keep the next ten from having
+// any follow them, while tasks that really take longer from now on are noticed
+// after as many.
 type pace struct {
 	mean  int64 // of the latest; 0: none has ended
 	large bool  // the latest result is
@@ -56,7 +61,7 @@ func (p *pace) note(a *attempt) {
 	if p.mean == 0 {
 		p.mean = took
 	}
-	p.mean += (took - p.mean) / 4
+	p.mean += (min(took, 2*p.mean+4) - p.mean) / 4 // the 4: a nanosecond more, at least
 	p.large = a.size > chainValue
 }
 

@@ -330,3 +330,36 @@ func TestChainsAmidEverything(t *testing.T) {
 		t.Errorf("%d attempts followed others", followed)
 	}
 }
+
+// One attempt that lost its processor changes little; a change that stays is
+// followed within as many attempts as it is times larger, or so.
+func TestPaceOutlivesAnOutlier(t *testing.T) {
+	var p pace
+	note := func(took int64, times int) int64 {
+		for range times {
+			var a attempt
+			a.info.Launch, a.info.Finish = 1000, 1000+took
+			p.note(&a)
+		}
+		return p.mean
+	}
+	const usual = 8000
+	if got := note(usual, 10); got != usual {
+		t.Errorf("of attempts that take %d the mean is %d", usual, got)
+	}
+	if got := note(int64(time.Second), 1); got > usual*5/4+1 {
+		t.Errorf("after one of a second it is %d", got)
+	}
+	if got := note(usual, 10); got > usual*11/10 {
+		t.Errorf("ten later it is %d", got)
+	}
+	if got := note(20*usual, 20); got < 15*usual || got > 20*usual {
+		t.Errorf("after 20 that take 20 times as long it is %d", got)
+	}
+	if got := note(1, 80); got > 20 {
+		t.Errorf("after 80 that take nothing it is %d", got)
+	}
+	if got := note(usual, 40); got < usual/2 {
+		t.Errorf("and after 40 of the first kind %d", got)
+	}
+}

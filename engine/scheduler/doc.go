@@ -33,10 +33,10 @@
 // callers use; results.go the getters of stored results and the timer, which
 // are the only goroutines here.
 //
-// # What an empty task costs
+// # What a short task costs
 //
-// How short tasks go through (execbench run tasks --tasks 1e6 --metg=false, two
-// workers on a 2-core virtual machine, event file and all clocks on):
+// How short tasks go through (execbench run tasks, event file and all clocks
+// on):
 //
 //  1. One step launches a chain: an attempt and up to 15 that follow it on its
 //     slot, each with a description of its own (chain.go).
@@ -45,25 +45,38 @@
 //  3. With the last one it decodes all reports, steps the core through them one
 //     by one, and takes the next chain along. The other worker runs its chain
 //     meanwhile.
+//  4. Nobody else is woken for it. The goroutine of the job looks for results
+//     every 10 ms, the timer for attempts that are kept waiting every 20, and
+//     the collector lets the heap grow first (bench/proc).
 //
-// Without chains such a task took 3.6 to 4.7 µs of wall time and 6.4 to 8.3 of
-// processor time, and with them 2.0 to 2.5 and 3.5 to 4.6, measured in turn.
-// One worker alone took 3.5 µs before: what two of them lost lay in waiting for
-// the other's step, and in the cache lines (the mailbox, the core, the set's
-// tables, the event file) that the other had written last, which now move once
-// a chain. A worker that waits for the other's step must wait longer than such
-// a step takes: parking after 20 µs cost a third of the time (2.8 to 3.4 µs).
-// Chains of 32 gained nothing over 16. Tasks that work pay more than empty
-// ones: at 10 µs half of the time is work, at 20 µs two thirds, at 100 µs five
-// sixths.
-// A bare prototype, which hands numbers out in batches and measures nothing,
-// takes 1.1 µs.
+// Without chains an empty task took 3.6 to 4.7 µs of wall time on two workers
+// of a 2-core virtual machine. One worker alone took 3.5: what two of them lost
+// lay in waiting for the other's step, and in the cache lines (the mailbox, the
+// core, the set's tables, the event file) that the other had written last,
+// which now move once a chain. A worker that waits for the other's step must
+// wait longer than such a step takes: parking after 20 µs cost a third of the
+// time (2.8 to 3.4 µs). Chains of 32 gained nothing over 16.
 //
-// Where one worker's time went in a profile before chains: a sixth in
-// allocating and collecting the attempt's Context, an eighth in reading the
-// thread's CPU clock (which runs below 10 µs no longer do), a tenth each in
-// locks that nobody contended and in encoding events, the rest evenly in
-// stamps, checksums and the core.
+// Step 4 is what tasks that work pay for. A thread that wakes takes a worker's
+// processor for 75 µs on average, and the attempt that runs there takes that
+// much longer. Before, other threads of the process ran for 9 % of the time,
+// 2600 times a second (perf sched, tasks of 20 µs): 21 collections a second of
+// a heap of a few MiB; the timer and the job's goroutine, 1100 times a second.
+// And since an attempt that was hit counted as slow, chains were short. Figures
+// in turn, 6 runs, as core time a task beside its work (more of them in
+// engine/docs/decisions/short-tasks.md):
+//
+//	tasks            before   now     a bare loop
+//	1e5 empty        6.3 µs   4.2 µs
+//	1e5 of 5 µs      6.9      4.1     0.6 to 0.9
+//	2.5e4 of 20 µs  10.5      7.2     0.9 to 1.9
+//	5e3 of 100 µs   15.9     12.3     2 to 8
+//
+// The bare loop hands numbers out and measures nothing; what it pays is the
+// clock that it reads and the machine's other work, which is why the figures
+// grow with the length. Of an empty task's own time a tenth each goes into
+// encoding events, into taking and giving locks and into making the attempt's
+// Context, the rest evenly into stamps, checksums and the core.
 //
 // # What it does not do
 //

@@ -68,9 +68,10 @@ func New(cfg Config, deps Deps) *Driver {
 }
 
 // lookAgain is how often the goroutine of a job looks for results while they
-// stream: long against the cost of looking (some 10 µs with the switch), and
-// short for a person or a consumer.
-const lookAgain = 2 * time.Millisecond
+// stream: long against the cost of looking (some 50 µs of the workers' time, as
+// a sleeping thread is woken for it), and short for a person. Results of many
+// bytes do not wait for it.
+const lookAgain = 10 * time.Millisecond
 
 // Run runs a job and blocks until it has ended. handle gets each result's
 // value once, with its index among the job's partitions, in the order of
@@ -97,7 +98,7 @@ func (d *Driver) run(ctx context.Context, spec *JobSpec, handle func(delivery) e
 	if ctx.Err() != nil {
 		return fmt.Errorf("cannot start a job: %w", context.Cause(ctx))
 	}
-	n, w := d.box.job(), newWaiter()
+	n, w := d.box.job(), newWaiter(d.tellTaken)
 	d.box.post(item{event: &JobSubmitted{Job: n, Spec: spec}, waiter: w})
 
 	look := time.NewTimer(lookAgain)

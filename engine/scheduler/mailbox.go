@@ -226,27 +226,31 @@ type delivery struct {
 	totals []int64
 }
 
-// waiter is where results wait for that goroutine. Waking it costs more than
-// an empty task, so while results stream it looks by itself every now and
-// then, and is woken only by the first one and by the end.
+// waiter is where results wait for that goroutine. Waking it costs as much as
+// ten empty tasks, so while results stream it looks by itself every now and
+// then, and is woken only by the first one, by enough bytes and by the end.
 type waiter struct {
-	wake chan struct{} // has room for one
+	wake   chan struct{} // has room for one
+	enough int64         // bytes of values
 
 	mu struct { // a leaf
 		sync.Mutex
 		batch   []delivery
-		looking bool // it will look again without being woken
+		bytes   int64 // of the batch's values
+		looking bool  // it will look again without being woken
 		ended   bool
 		err     error
 	}
 }
 
-func newWaiter() *waiter { return &waiter{wake: make(chan struct{}, 1)} }
+func newWaiter(enough int64) *waiter { return &waiter{wake: make(chan struct{}, 1), enough: enough} }
 
 func (w *waiter) put(d delivery) {
 	w.mu.Lock()
 	w.mu.batch = append(w.mu.batch, d)
-	wake := !w.mu.looking
+	before := w.mu.bytes
+	w.mu.bytes += int64(len(d.value))
+	wake := !w.mu.looking || before < w.enough && w.mu.bytes >= w.enough
 	w.mu.looking = true
 	w.mu.Unlock()
 	if wake {
@@ -273,7 +277,7 @@ func (w *waiter) rouse() {
 func (w *waiter) take(empty []delivery) (batch []delivery, ended bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	batch, w.mu.batch = w.mu.batch, empty[:0]
+	batch, w.mu.batch, w.mu.bytes = w.mu.batch, empty[:0], 0
 	w.mu.looking = len(batch) > 0
 	return batch, w.mu.ended, w.mu.err
 }

@@ -160,3 +160,44 @@ func TestMailboxBringersTakeTurns(t *testing.T) {
 		t.Errorf("%d events, %d left", total, m.mu.queue.count)
 	}
 }
+
+// The goroutine of a job is woken by the first result and by enough bytes,
+// and else looks by itself.
+func TestWaiterIsWokenSeldom(t *testing.T) {
+	w := newWaiter(100)
+	woken := func() bool {
+		select {
+		case <-w.wake:
+			return true
+		default:
+			return false
+		}
+	}
+	put := func(bytes int) bool {
+		w.put(delivery{value: make([]byte, bytes)})
+		return woken()
+	}
+	for round := range 2 {
+		if !put(10) {
+			t.Error("the first result wakes nobody")
+		}
+		for i := range 8 {
+			if put(10) {
+				t.Errorf("result %d wakes", i+1)
+			}
+		}
+		if !put(10) || put(10) || put(500) {
+			t.Error("100 bytes are to wake, once")
+		}
+		if batch, _, _ := w.take(nil); len(batch) != 12 {
+			t.Errorf("round %d: %d results", round, len(batch))
+		}
+		if put(99) || !put(1) {
+			t.Error("while it looks, 100 more bytes are to wake")
+		}
+		if batch, _, _ := w.take(nil); len(batch) != 2 {
+			t.Errorf("round %d: %d results", round, len(batch))
+		}
+		w.take(nil) // nothing there: the next result wakes
+	}
+}
