@@ -3,6 +3,7 @@ package engine
 import (
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/spill"
+	"github.com/execbench/execbench/engine/task"
 )
 
 // learnDeal has an aggregation of in, whose keys are whole numbers, deal them
@@ -16,14 +17,22 @@ func (o *operator) learnDeal(in *operator, dep *plan.ShuffleDep) {
 		data := []byte{hashed}
 		if l.s.cachedWhole(in.node) {
 			if span, known := l.s.nodeKeys(in.node.ID); known {
-				if deal, ok := spill.NewDeal(span, dep.Reducers); ok {
-					data = deal.Append([]byte{dealt})
-				}
+				data = encodeDeal(span, dep)
 			}
 		}
 		l.s.learn(o.node.ID, data)
 		return nil
 	}
+}
+
+// encodeDeal makes the deal of a span to the reducers of a shuffle, if there
+// is one.
+func encodeDeal(span task.KeySpan, dep *plan.ShuffleDep) []byte {
+	deal, ok := spill.NewDeal(span, dep.Reducers)
+	if !ok {
+		return []byte{hashed}
+	}
+	return deal.Append([]byte{dealt})
 }
 
 // What an aggregation learned: a deal, or that there is none.

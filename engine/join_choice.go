@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/scheduler"
 	"github.com/execbench/execbench/engine/spill"
@@ -11,14 +12,24 @@ import (
 )
 
 // joinChoice is how the tasks of a join go about it, as their task binary
-// says in one byte; none means that both sides are shuffled.
-type joinChoice string
+// says in one byte, behind which the deal of the keys may stand; none means
+// that both sides are shuffled.
+type joinChoice byte
 
 const (
-	holdLeft  joinChoice = "L"
-	holdRight joinChoice = "R"
-	holdNone  joinChoice = "-"
+	undecided joinChoice = '?'
+	holdLeft  joinChoice = 'L'
+	holdRight joinChoice = 'R'
+	holdNone  joinChoice = '-'
 )
+
+// learntJoin decodes what a join learned; deal is nil if keys are hashed.
+func learntJoin(data []byte, dep *plan.ShuffleDep) (how joinChoice, deal *spill.Deal) {
+	if len(data) == 0 {
+		return undecided, nil
+	}
+	return joinChoice(data[0]), dealOf(data[1:], dep)
+}
 
 // choose decides, once, how the join is computed:
 //
@@ -44,6 +55,12 @@ const (
 // of its spark.sql.autoBroadcastJoinThreshold).
 func (j *joining[K, V, W]) choose(l *learning) error {
 	s, node := l.s, j.op.node
+	deal := j.deal(s)
+	if len(deal) > 0 {
+		// For the map stage that tells. It stays if that fails: what a later
+		// job finds written must be what it reads, and so it shuffles both.
+		s.learn(node.ID, append([]byte{byte(undecided)}, deal...))
+	}
 	how := holdNone
 	limit := s.joinLimit()
 	left, right := s.sizeOf(j.left.data.op.node), s.sizeOf(j.right.data.op.node)
@@ -77,7 +94,29 @@ func (j *joining[K, V, W]) choose(l *learning) error {
 			}}, dep)
 		}
 	}
-	s.learn(node.ID, []byte(how))
+	s.learn(node.ID, append([]byte{byte(how)}, deal...))
+	return nil
+}
+
+// deal says how the keys are dealt out to the reducers, encoded, where they
+// are known to be whole numbers close together: those of the side of fewer
+// rows, of which tables are made. It is nil where keys are hashed.
+func (j *joining[K, V, W]) deal(s *Session) []byte {
+	left, right := j.left.data.op.node, j.right.data.op.node
+	if !codec.KeyLeads[Pair[K, V]]() || !codec.KeyLeads[Pair[K, W]]() || !s.cachedWhole(left) || !s.cachedWhole(right) {
+		return nil
+	}
+	span, known := s.nodeKeys(right.ID)
+	other, also := s.nodeKeys(left.ID)
+	if !known || !also {
+		return nil
+	}
+	if other.Rows < span.Rows {
+		span = other
+	}
+	if data := encodeDeal(span, j.left.dep); data[0] == dealt {
+		return data
+	}
 	return nil
 }
 

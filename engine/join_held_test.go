@@ -36,7 +36,8 @@ func matchesOf(rows []engine.Pair[int64, engine.Joined[int64, int64]]) (out []st
 }
 
 // One join gives one answer, whichever way it is computed: over cores,
-// partitions, executors, memory, places of map outputs, and both strategies.
+// partitions, executors, memory, places of map outputs, both strategies, and
+// whether the keys' span is known and they are dealt out.
 func TestJoinStrategiesAgree(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 11))
 	side := func(n int, key func(i int) int64) (rows []numbered) {
@@ -71,8 +72,16 @@ func TestJoinStrategiesAgree(t *testing.T) {
 				for _, keys := range [][]string{{"sql.autoBroadcastJoinThreshold", "-1"}, {"shuffle.storage", "disk"}, {"io.compression.codec", "lz4"}} {
 					cfg.Conf = conf(keys...)
 					s := open(t, cfg)
-					for _, parts := range []int{1, 3, 8} {
-						d := engine.Join(engine.Parallelize(s, c.left, 4), engine.Parallelize(s, c.right, 3), engine.Partitions(parts))
+					left, right := engine.Parallelize(s, c.left, 4), engine.Parallelize(s, c.right, 3)
+					for _, parts := range []int{1, 3, 8, -3, -8} {
+						if parts == -3 { // again, cached
+							for _, d := range []*engine.Dataset[numbered]{left.Persist(block.MemoryAndDisk), right.Persist(block.MemoryAndDisk)} {
+								if _, err := d.Count(t.Context()); err != nil {
+									t.Fatal(err)
+								}
+							}
+						}
+						d := engine.Join(left, right, engine.Partitions(max(parts, -parts)))
 						rows, err := d.Collect(t.Context())
 						if err != nil {
 							t.Fatal(err)

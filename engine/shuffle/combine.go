@@ -68,14 +68,14 @@ type CombineWriter[K, V, C any] struct {
 // reducers; nil: by hash.
 func NewCombineWriter[K, V, C any](m *Manager, env spill.Env, to Target, key codec.Key[K], a spill.Aggregate[V, C],
 	pairs codec.Codec[codec.Pair[K, C]], deal *spill.Deal) (*CombineWriter[K, V, C], error) {
-	w, err := NewWriter(m, env, to, byKeyOrDeal[K, C](key, to.Reducers, deal), pairs)
+	w, err := NewWriter(m, env, to, ByKeyOrDeal[K, C](key, to.Reducers, deal), pairs)
 	if err != nil {
 		return nil, err
 	}
 	w.sums = nil // what is combined depends on the memory there is
 	var pass func(rows []codec.Pair[K, V]) error
 	if w.plain && codec.IsPlain[codec.Pair[K, V]]() && unsafe.Sizeof(codec.Pair[K, V]{}) < unsafe.Sizeof(codec.Pair[K, C]{}) {
-		values := byKeyOrDeal[K, V](key, to.Reducers, deal)
+		values := ByKeyOrDeal[K, V](key, to.Reducers, deal)
 		pass = func(rows []codec.Pair[K, V]) error { return addUncombined(w, rows, values) }
 	}
 	c, err := spill.NewCombiner(env, "shuffle combine", key, a, w.Add, pass)
@@ -104,7 +104,8 @@ func (w *CombineWriter[K, V, C]) Close() error {
 	return errors.Join(w.c.Close(), w.w.Close())
 }
 
-func byKeyOrDeal[K, V any](key codec.Key[K], reducers int, deal *spill.Deal) Partitioner[codec.Pair[K, V]] {
+// ByKeyOrDeal is ByDeal, or ByKey where there is no deal.
+func ByKeyOrDeal[K, V any](key codec.Key[K], reducers int, deal *spill.Deal) Partitioner[codec.Pair[K, V]] {
 	if deal != nil {
 		return ByDeal[K, V](*deal, reducers)
 	}

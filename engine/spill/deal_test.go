@@ -236,3 +236,128 @@ func TestDealtForm(t *testing.T) {
 		})
 	}
 }
+
+// A table of keys that were dealt out is joined as one of others is: keys that
+// repeat or were not dealt take it to another form.
+func TestDealtTable(t *testing.T) {
+	const reducers, reducer = 7, 2
+	rng := rand.New(rand.NewPCG(3, 4))
+	for name, c := range map[string]struct {
+		keys, rows int
+		repeats    bool
+		stray      bool
+	}{
+		"all keys":     {5000, 5000, false, false},
+		"half of them": {5000, 2500, false, false},
+		"few of them":  {50_000, 900, false, false}, // not in an array
+		"one":          {5, 5, false, false},
+		"repeats":      {5000, 5000, true, false},
+		"strays":       {5000, 5000, false, true},
+		"both":         {5000, 5000, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d, ok := NewDeal(task.KeySpan{Rows: int64(c.keys), Least: -100, Most: int64(c.keys) - 101}, reducers)
+			if !ok {
+				t.Fatal("no deal")
+			}
+			mine := func(k int64) bool { r, dealt := d.Of(uint64(k)); return !dealt || r == reducer }
+			var held, past []pair[int64, int64]
+			for i, k := range rng.Perm(c.keys)[:c.rows] {
+				if k := int64(k) - 100; mine(k) {
+					held = append(held, kv(k, int64(i)))
+				}
+			}
+			if c.repeats {
+				held = append(held, held[:3]...)
+			}
+			if c.stray {
+				held = append(held, kv(int64(1<<40), int64(5)))
+			}
+			for i := range 3 * c.rows {
+				if k := rng.Int64N(int64(c.keys)) - 100; mine(k) {
+					past = append(past, kv(k, int64(i)))
+				}
+			}
+			past = append(past, kv(int64(1<<40), int64(7)), kv(int64(-1<<63), int64(8)))
+			g := newGrouper(t, newBench(t, 64*units.MiB), held)
+			table, err := g.Table(&d, reducer)
+			if table == nil || err != nil {
+				t.Fatal("no table", err)
+			}
+			defer table.Close()
+			if array := table.present != nil; array != (!c.repeats && !c.stray && c.rows > c.keys/10 && len(held) > 0) {
+				t.Errorf("in an array: %v", array)
+			}
+			got := map[int64]matches{}
+			m := NewMatcher(table)
+			found := func(batch []pair[int64, int64], list []Found[int64]) error {
+				for _, f := range list {
+					l := batch[f.At]
+					s := got[l.Key]
+					got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *f.Row}
+				}
+				return nil
+			}
+			if err := Match(m, past, found); err != nil {
+				t.Fatal(err)
+			}
+			if err := same(got, modelJoin(past, held)); err != nil {
+				t.Error(err)
+			}
+			others := []pair[int64, int64]{kv(int64(d.key(0, 0)), int64(1))}
+			if err := Match(m, others, found); table.present != nil && !errors.Is(err, ErrCorrupt) {
+				t.Errorf("a key of reducer 0: %v", err)
+			}
+		})
+	}
+}
+
+// BenchmarkDealt aggregates one reducer's share of 1e7 rows with 1e6 keys, in
+// an array and in a hash table.
+func BenchmarkDealt(b *testing.B) {
+	type cell struct {
+		V int64
+		F float64
+	}
+	type group struct {
+		Count, V int64
+		F        float64
+	}
+	a := Aggregate[cell, group]{
+		Add:   func(g group, c cell) group { return group{g.Count + 1, g.V + c.V, g.F + c.F} },
+		Merge: func(g, o group) group { return group{g.Count + o.Count, g.V + o.V, g.F + o.F} },
+	}
+	const keys, reducers, reducer, rows = 1_000_000, 59, 7, 10_000_000 / 59
+	d, _ := NewDeal(task.KeySpan{Rows: 10 * keys, Least: 0, Most: keys - 1}, reducers)
+	rng := rand.New(rand.NewPCG(1, 2))
+	pairs := make([]pair[int64, cell], rows)
+	for i := range pairs {
+		pairs[i] = kv(int64(d.key(reducer, rng.Uint64N(keys/reducers))), cell{1, 0.5})
+	}
+	for _, form := range []string{"array", "table"} {
+		b.Run("form="+form, func(b *testing.B) {
+			x := newBench(b, 1*units.GiB)
+			for b.Loop() {
+				g, err := NewAggregator(x.env, "aggregator", mustKey[int64](b), a)
+				if err != nil {
+					b.Fatal(err)
+				}
+				g.Expect(rows)
+				if form == "array" {
+					if err := g.Dealt(d, reducer, rows); err != nil {
+						b.Fatal(err)
+					}
+				}
+				n := 0
+				if err = g.Add(pairs); err == nil {
+					err = g.Emit(func(batch []pair[int64, group]) error { n += len(batch); return nil })
+				}
+				if err != nil || n == 0 {
+					b.Fatal(n, err)
+				}
+				g.Close()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+		})
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"errors"
 
 	"github.com/execbench/execbench/engine/codec"
-	"github.com/execbench/execbench/engine/task"
 )
 
 // Matcher matches the rows of one side of a join, batch by batch, against the
@@ -37,14 +36,15 @@ func NewMatcher[K, W any](t *JoinTable[K, W]) *Matcher[K, W] {
 // do: rows were spilled or memory for the table is refused, keys are not
 // words, or values hold pointers. g is then as it was and can still be read by
 // Join; otherwise it is empty, and there is nothing left to do with it but to
-// Close it. The caller closes the table.
-func (g *Grouper[K, W]) Table() (*JoinTable[K, W], error) {
+// Close it. The caller closes the table. deal says how the keys were dealt out,
+// these to reducer; nil: they are hashed.
+func (g *Grouper[K, W]) Table(deal *Deal, reducer int) (*JoinTable[K, W], error) {
 	s := g.s
 	if !HasTable[K, W](g.key, s.store.codec) || s.state != adding || len(s.runs) > 0 || s.n >= tableRowsMax {
 		return nil, nil
 	}
 	batches, buf, n := 0, make([]codec.Pair[K, W], tableBatch), s.n
-	t, err := newJoinTable(s.env.Memory.Consumer("join table", nil), g.key, n, false, task.KeySpan{}, func(each func([]codec.Pair[K, W]) error) error {
+	t, err := newJoinTable(s.env.Memory.Consumer("join table", nil), g.key, n, false, tableKeys{deal: deal, reducer: reducer}, func(each func([]codec.Pair[K, W]) error) error {
 		if len(s.runs) > 0 { // the sorter had to make room for the table
 			return errSpilled
 		}
@@ -83,6 +83,13 @@ func Match[K, V, W any](m *Matcher[K, W], pairs []codec.Pair[K, V], found func(b
 		words := wordsOf(m.keys, batch)
 		var err error
 		switch t := m.t; {
+		case t.present != nil && t.keys.deal != nil:
+			if err = t.keys.check(words[0]); err != nil {
+				return err
+			}
+			if n := m.dealt(words); n > 0 {
+				err = found(batch, m.found[:n])
+			}
 		case t.present != nil:
 			if n := m.direct(words); n > 0 {
 				err = found(batch, m.found[:n])
@@ -110,6 +117,20 @@ func (m *Matcher[K, W]) direct(words []uint64) (n int) {
 			continue
 		}
 		list[n&(tableBatch-1)] = Found[W]{i, &rows[d]}
+		n++
+	}
+	return n
+}
+
+// dealt is direct for keys that were dealt out.
+func (m *Matcher[K, W]) dealt(words []uint64) (n int) {
+	deal, rows, present, list := *m.t.keys.deal, m.t.rows, m.t.present, m.found
+	for i, w := range words {
+		round, ok := deal.round(w)
+		if !ok || present[round>>6]>>(round&63)&1 == 0 {
+			continue
+		}
+		list[n&(tableBatch-1)] = Found[W]{i, &rows[round]}
 		n++
 	}
 	return n

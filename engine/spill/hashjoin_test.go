@@ -72,7 +72,7 @@ func TestMatcherMatchesAModel(t *testing.T) {
 			ls, rs := numberPairs(c.left, c.leftKeys, 5), numberPairs(c.right, c.rightKeys, 6)
 			b := newBench(t, c.share)
 			g := newGrouper(t, b, rs)
-			table, err := g.Table()
+			table, err := g.Table(nil, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,7 +143,7 @@ func TestMatcherOfFrames(t *testing.T) {
 				s := got[key]
 				got[key] = matches{s.n + 1, s.left + l, s.right + r}
 			}
-			table, err := g.Table()
+			table, err := g.Table(nil, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,12 +181,12 @@ func TestMatcherOfFrames(t *testing.T) {
 func TestMatcherLeavesOthersAlone(t *testing.T) {
 	b := newBench(t, 64*units.MiB)
 	texts := newGrouper(t, b, textPairs(100, 10, 1))
-	if table, err := texts.Table(); table != nil || err != nil {
+	if table, err := texts.Table(nil, 0); table != nil || err != nil {
 		t.Errorf("a table of texts: %v", err)
 	}
 	stop := errors.New("stop")
 	g := newGrouper(t, b, numberPairs(100, 10, 1))
-	table, err := g.Table()
+	table, err := g.Table(nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestMatcherLeavesOthersAlone(t *testing.T) {
 	if err := g.Add(numberPairs(10, 10, 1)); err != stop {
 		t.Errorf("got %v", err)
 	}
-	if _, err := g.Table(); err != stop {
+	if _, err := g.Table(nil, 0); err != stop {
 		t.Errorf("an attempt that is to end built a table: %v", err)
 	}
 }
@@ -222,7 +222,7 @@ func BenchmarkMatch(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		table, err := g.Table()
+		table, err := g.Table(nil, 0)
 		if err != nil || table == nil {
 			b.Fatal("no table: ", err)
 		}

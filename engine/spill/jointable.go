@@ -18,8 +18,9 @@ import (
 // It has the first of three forms that does:
 //
 //   - direct: the keys are whole numbers that lie close together, and none has
-//     two rows. A row's place is its key less the least one; a bit says
-//     whether it is there. A look-up reads the bit and the row alone.
+//     two rows. A row's place is its key less the least one, or, of keys that
+//     were dealt out, its key's round; a bit says whether it is there. A
+//     look-up reads the bit and the row alone.
 //   - unique: no key has two rows. Buckets of four slots, twice as many slots
 //     as rows, the row beside its key; from a bucket that is full it goes on in
 //     the next. A look-up waits for memory once, and with small rows for one
@@ -32,7 +33,8 @@ type JoinTable[K, W any] struct {
 	key   codec.Binary[K]
 	shift uint // of a hash before it is a place
 
-	first   uint64   // direct: the word of the least key
+	keys    tableKeys
+	first   uint64   // direct: the word of the least key, unless keys were dealt out
 	present []uint64 // direct: a bit a row; nil in other forms
 	rows    []W      // direct: by key; grouped: by stretch
 
@@ -40,6 +42,22 @@ type JoinTable[K, W any] struct {
 	zero  []wordSlot[W] // unique: the row of the key zero, if it has one
 
 	groups []wordSlot[stretch] // grouped; a free slot has an empty stretch
+}
+
+// tableKeys is what is known of a table's keys.
+type tableKeys struct {
+	span    task.KeySpan // of all of them; without rows: not known
+	deal    *Deal        // how they were dealt out; nil: they are hashed, or this is a whole side
+	reducer int          // whose they are
+}
+
+// check returns an error for a key of another reducer's. Rows of a batch come
+// from one writer, so that one tells for all.
+func (k *tableKeys) check(word uint64) error {
+	if r, ok := k.deal.Of(word); ok && int(r) != k.reducer {
+		return fmt.Errorf("cannot join key %d in reducer %d: it is of reducer %d: %w", int64(word), k.reducer, r, ErrCorrupt)
+	}
+	return nil
 }
 
 // stretch are rows of a grouped table.
@@ -67,21 +85,25 @@ const tableRowsMax = 1 << 31
 const bucket = 4
 
 // newJoinTable makes a table of n rows in memory of c. It is nil if that is
-// refused. span is of the keys, as far as it is known. whole says that the
+// refused. keys is what is known of the keys. whole says that the
 // rows are a whole side, not the share of one reducer: only then does the
 // upper half of their hashes tell them apart. If rows come in about the order
 // of that half, a table that is filled by it is filled from one end to the
 // other, in the cache.
-func newJoinTable[K, W any](c *memory.Consumer, key codec.Key[K], n int, whole bool, span task.KeySpan, source tableSource[K, W]) (*JoinTable[K, W], error) {
-	t := &JoinTable[K, W]{c: c, key: key.Binary}
+func newJoinTable[K, W any](c *memory.Consumer, key codec.Key[K], n int, whole bool, keys tableKeys, source tableSource[K, W]) (*JoinTable[K, W], error) {
+	t := &JoinTable[K, W]{c: c, key: key.Binary, keys: keys}
 	if whole {
 		t.shift = 32
 	}
 	b := &tableBuilder[K, W]{JoinTable: t, n: n, source: source, keys: newKeyWords(key.Binary)}
-	var err error
-	if Dense[W](span) {
-		err = b.direct(span)
-	} else {
+	err := errStray
+	switch {
+	case keys.deal != nil && n > 0 && directDoes[W](uint64(keys.deal.rounds()), int64(n)):
+		err = b.dealt()
+	case Dense[W](keys.span):
+		err = b.direct(keys.span)
+	}
+	if err == errStray {
 		err = b.unique()
 	}
 	if err == errRepeats {
@@ -97,16 +119,25 @@ func newJoinTable[K, W any](c *memory.Consumer, key codec.Key[K], n int, whole b
 	return nil, err
 }
 
-// errRepeats says that a form does not do.
-var errRepeats = errors.New("a key has several rows")
+// These say that a form does not do.
+var (
+	errRepeats = errors.New("a key has several rows")
+	errStray   = errors.New("a key was not dealt out")
+)
 
 // Dense reports whether a table of rows with these keys takes the direct
 // form, if none repeats: where that takes no more memory than the unique one.
 func Dense[W any](keys task.KeySpan) bool {
-	var slot wordSlot[W]
 	span := uint64(keys.Most-keys.Least) + 1 // as unsigned it is right however far they are apart; 0: all of 2⁶⁴
-	return keys.Rows > 0 && keys.Rows < tableRowsMax && span != 0 && span <= tableRowsMax &&
-		span*uint64(unsafe.Sizeof(slot.state))+span/8 <= uint64(2*keys.Rows)*uint64(unsafe.Sizeof(slot))
+	return keys.Rows > 0 && span != 0 && directDoes[W](span, keys.Rows)
+}
+
+// directDoes reports whether the direct form with that many places takes no
+// more memory than the unique one.
+func directDoes[W any](places uint64, rows int64) bool {
+	var slot wordSlot[W]
+	return rows < tableRowsMax && places <= tableRowsMax &&
+		places*uint64(unsafe.Sizeof(slot.state))+places/8 <= uint64(2*rows)*uint64(unsafe.Sizeof(slot))
 }
 
 // tableBuilder tries the forms.
@@ -145,6 +176,43 @@ func (b *tableBuilder[K, W]) direct(keys task.KeySpan) (err error) {
 		return nil
 	})
 	if err == errRepeats {
+		b.drop()
+	}
+	return err
+}
+
+// dealt makes the direct form of keys that were dealt out.
+func (b *tableBuilder[K, W]) dealt() (err error) {
+	deal := *b.JoinTable.keys.deal
+	rounds := deal.rounds()
+	if b.rows, err = tablePage[W](b.JoinTable, rounds); err != nil {
+		return err
+	}
+	if b.present, err = tablePage[uint64](b.JoinTable, (rounds+63)/64); err != nil {
+		return err
+	}
+	clear(b.present)
+	present, place := b.present, b.rows
+	err = b.source(func(rows []codec.Pair[K, W]) error {
+		words := wordsOf(b.keys, rows)
+		if err := b.JoinTable.keys.check(words[0]); err != nil {
+			return err
+		}
+		for i, w := range words {
+			round, ok := deal.round(w)
+			if !ok {
+				return errStray
+			}
+			bit := uint64(1) << (round & 63)
+			if present[round>>6]&bit != 0 {
+				return errRepeats
+			}
+			present[round>>6] |= bit
+			place[round] = rows[i].Value
+		}
+		return nil
+	})
+	if err == errRepeats || err == errStray {
 		b.drop()
 	}
 	return err
@@ -412,7 +480,7 @@ func (b *TableBuilder[K, W]) Table() (*JoinTable[K, W], error) {
 		return nil, nil
 	}
 	slices.SortFunc(b.frames, func(x, y tableFrame[K, W]) int { return cmp.Compare(x.first, y.first) })
-	t, err := newJoinTable(b.c, b.key, b.rows, true, b.span, b.each)
+	t, err := newJoinTable(b.c, b.key, b.rows, true, tableKeys{span: b.span}, b.each)
 	if t != nil {
 		b.c = nil
 	}
