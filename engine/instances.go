@@ -5,7 +5,8 @@ package engine
 // which imports this one) only if it was inlined somewhere in this package,
 // too: see exportBody in cmd/compile/internal/noder. So some types make
 // kernels here that nobody calls, and the linker drops them. Without them a
-// row's hash, its place in a table and its reducer are calls each.
+// row's hash, its place in a table and its reducer are calls each;
+// TestKernelsCallNothingForARow looks into the kernels for such calls.
 
 type inlined struct {
 	Text   string

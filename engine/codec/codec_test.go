@@ -111,6 +111,15 @@ func TestRoundTrip(t *testing.T) {
 	roundTrip(t, [][2]string{{"a", "b"}})
 }
 
+func TestImmutable(t *testing.T) {
+	if !Immutable[inner]() || !Immutable[Pair[string, [2]myString]]() || !Immutable[int64]() {
+		t.Error("plain parts and strings can be written to")
+	}
+	if Immutable[[]byte]() || Immutable[row]() || Immutable[Pair[int, *int]]() || Immutable[map[int]int]() || Immutable[[2][]int64]() {
+		t.Error("slices, maps and pointers cannot be written to")
+	}
+}
+
 func TestEmptyRowsAreCounted(t *testing.T) {
 	c, err := For[struct{}]()
 	if err != nil {

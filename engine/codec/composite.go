@@ -2,8 +2,6 @@ package codec
 
 import (
 	"cmp"
-	"encoding/binary"
-	"math"
 	"reflect"
 	"unsafe"
 )
@@ -36,44 +34,16 @@ func compositeKey[K any](t reflect.Type) (Key[K], error) {
 			}
 		},
 	}
+	if m := c.memory(t); m != nil {
+		return memoryKey(k, m), nil
+	}
 	if c.fixed && !c.floats && c.width == t.Size() {
 		return rawKey(k, int(c.width)), nil
 	}
-	k.Hash = func(k K) uint64 {
-		return HashText(text(c.append(make([]byte, 0, 64), unsafe.Pointer(&k))))
-	}
-	k.Hashes = func(dst []uint64, keys []K) {
-		var buf []byte
-		for i := range keys {
-			buf = c.append(buf[:0], unsafe.Pointer(&keys[i]))
-			dst[i] = HashText(text(buf))
-		}
-	}
-	k.Binary = Binary[K]{
-		Texts: func(dst []string, keys []K, scratch []byte) []byte {
-			need := 0
-			for i := range keys {
-				need += c.size(unsafe.Pointer(&keys[i]))
-			}
-			if cap(scratch) < need { // views must not move while it grows
-				scratch = make([]byte, 0, need+need/4)
-			}
-			scratch = scratch[:0]
-			for i := range keys {
-				at := len(scratch)
-				scratch = c.append(scratch, unsafe.Pointer(&keys[i]))
-				dst[i] = text(scratch[at:])
-			}
-			return scratch
-		},
-		FromTexts: func(dst []K, texts []string) {
-			var zero K
-			for i, s := range texts {
-				dst[i] = zero
-				c.restore(unsafe.Pointer(&dst[i]), unsafe.Slice(unsafe.StringData(s), len(s)))
-			}
-		},
-	}
+	f := c.textForm()
+	k.Hash = func(k K) uint64 { return f.hash(unsafe.Pointer(&k)) }
+	k.Hashes = f.hashes
+	k.Binary = Binary[K]{Texts: f.toTexts, FromTexts: f.fromTexts}
 	return k, nil
 }
 
@@ -168,29 +138,7 @@ func (l *leaf) load(p unsafe.Pointer) uint64 {
 	return v
 }
 
-func (l *leaf) store(p unsafe.Pointer, v uint64) {
-	at := unsafe.Add(p, l.offset)
-	switch {
-	case l.kind == reflect.Float64 && l.size == 4:
-		*(*float32)(at) = float32(math.Float64frombits(v))
-	case l.size == 1:
-		*(*uint8)(at) = uint8(v)
-	case l.size == 2:
-		*(*uint16)(at) = uint16(v)
-	case l.size == 4:
-		*(*uint32)(at) = uint32(v)
-	default:
-		*(*uint64)(at) = v
-	}
-}
-
-func (l *leaf) text(p unsafe.Pointer) string {
-	at := unsafe.Add(p, l.offset)
-	if l.slice {
-		return text(*(*[]byte)(at))
-	}
-	return *(*string)(at)
-}
+func (l *leaf) text(p unsafe.Pointer) string { return textAt(unsafe.Add(p, l.offset), l.slice) }
 
 // ordered maps a number's canonical bits to a word in its order, the
 // significant bits at the top.
@@ -237,55 +185,4 @@ func (c *composite) compare(a, b unsafe.Pointer) int {
 		}
 	}
 	return 0
-}
-
-func (c *composite) size(p unsafe.Pointer) int {
-	n := 0
-	for i := range c.leaves {
-		if l := &c.leaves[i]; l.kind == reflect.String {
-			k := len(l.text(p))
-			n += uvarintLen(uint64(k)) + k
-		} else {
-			n += 8
-		}
-	}
-	return n
-}
-
-// append writes the canonical form: numbers as eight bytes, little endian,
-// texts with their length.
-func (c *composite) append(dst []byte, p unsafe.Pointer) []byte {
-	for i := range c.leaves {
-		l := &c.leaves[i]
-		if l.kind == reflect.String {
-			s := l.text(p)
-			dst = append(appendLen(dst, len(s)), s...)
-			continue
-		}
-		dst = binary.LittleEndian.AppendUint64(dst, l.load(p))
-	}
-	return dst
-}
-
-// restore is the inverse of append; texts become views.
-func (c *composite) restore(p unsafe.Pointer, src []byte) {
-	for i := range c.leaves {
-		l := &c.leaves[i]
-		if l.kind == reflect.String {
-			s, rest, ok := takeText(src)
-			if !ok {
-				panic("BUG: a key's canonical form is damaged")
-			}
-			at := unsafe.Add(p, l.offset)
-			if l.slice {
-				*(*[]byte)(at) = s
-			} else {
-				*(*string)(at) = text(s)
-			}
-			src = rest
-			continue
-		}
-		l.store(p, binary.LittleEndian.Uint64(src))
-		src = src[8:]
-	}
 }

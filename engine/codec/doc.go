@@ -4,8 +4,9 @@
 //
 // Its nouns: the [Codec] of a record type, found by [For] when the graph is
 // built; the [Key], which orders and hashes a key type; the [Binary] form of
-// a key, by which hash tables compare; and the [Compression]. The package
-// does no I/O, starts no goroutine, and keeps no record.
+// a key (a word, two words or a text), by which hash tables compare; and the
+// [Compression]. The package does no I/O, starts no goroutine, and keeps no
+// record.
 //
 // A record type is plain when it holds no pointer: numbers, booleans, and
 // arrays and structs of those. Plain rows are moved with memmove, in the

@@ -29,30 +29,56 @@ type Key[K any] struct {
 	Exact bool
 	// Hash is stable: the same on every machine, in every process.
 	Hash func(K) uint64
-	// Prefixes and Hashes do a batch; dst is as long as keys.
+	// Prefixes and Hashes do a batch of as many keys as dst is long.
 	Prefixes func(dst []uint64, keys []K)
-	Hashes   func(dst []uint64, keys []K)
+	Hashes   func(dst []uint64, keys Column)
 	// Binary is the form in which hash tables hold and compare keys.
 	Binary Binary[K]
 }
 
+// Column is where keys lie in memory: the first at First, the next Stride bytes
+// on. It lets the keys of pairs be read and written in their place.
+type Column struct {
+	First  unsafe.Pointer
+	Stride uintptr
+}
+
+// ColumnOf returns where the keys of a slice lie.
+func ColumnOf[K any](keys []K) Column {
+	var zero K
+	return Column{unsafe.Pointer(unsafe.SliceData(keys)), unsafe.Sizeof(zero)}
+}
+
+// KeyColumn returns where the keys of pairs lie, of which there is at least one.
+func KeyColumn[K, V any](pairs []Pair[K, V]) Column {
+	return Column{unsafe.Pointer(&pairs[0].Key), unsafe.Sizeof(pairs[0])}
+}
+
+func (c Column) at(i int) unsafe.Pointer { return unsafe.Add(c.First, uintptr(i)*c.Stride) }
+
+// Two is the form of keys of more than a word and at most two.
+type Two struct{ A, B uint64 }
+
 // Binary is the canonical form of keys: two keys are equal exactly when their
-// forms are. A key type has one of two forms, a word or a text.
+// forms are. A key type has one of three forms: a word, two words, or a text.
+// The functions of the other two are nil.
 type Binary[K any] struct {
-	Word bool // which form
-	// Direct says that a key's memory, eight bytes, is its word.
+	Word bool // the form is a word
+	Two  bool // the form is two words
+	// Direct says that a key's memory, eight or sixteen bytes, is its form.
 	Direct bool
-	// Words and FromWords convert batches of keys of word form; dst is as
-	// long as the source. nil for text form.
-	Words     func(dst []uint64, keys []K)
-	FromWords func(dst []K, words []uint64)
-	// Texts fills dst, which is as long as keys, with views into the keys'
-	// own memory, or into scratch, which it empties, grows and returns: valid
-	// until either changes. nil for word form.
-	Texts func(dst []string, keys []K, scratch []byte) []byte
+	// Words and FromWords convert as many keys as the slice is long.
+	Words     func(dst []uint64, keys Column)
+	FromWords func(dst Column, words []uint64)
+	// Twos and FromTwos are the same for two words.
+	Twos     func(dst []Two, keys Column)
+	FromTwos func(dst Column, twos []Two)
+	// Texts fills dst with views into the keys' own memory, or into scratch,
+	// which it empties, grows and returns: valid until either changes.
+	Texts func(dst []string, keys Column, scratch []byte) []byte
 	// FromTexts makes keys of their texts; they may be views into them. The
 	// texts must come from Texts.
-	FromTexts func(dst []K, texts []string)
+	FromTexts func(dst Column, texts []string)
 }
 
 var keys sync.Map // reflect.Type → Key[K]
@@ -100,10 +126,10 @@ func buildKey[K any](t reflect.Type) (Key[K], error) {
 	case reflect.Float64, reflect.Float32:
 		return floatKey[K](t), nil
 	case reflect.String:
-		return textKey[K](true), nil
+		return textKey[K](false), nil
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
-			return textKey[K](false), nil
+			return textKey[K](true), nil
 		}
 	case reflect.Array:
 		if t.Elem().Kind() == reflect.Uint8 && t.Len() > 0 {
@@ -125,9 +151,9 @@ func asSlice[T, K any](k []K) []T {
 // not inlined: the compiler would copy its functions with their calls.
 //
 //go:noinline
-func wordKey[K any](k Key[K], words func([]uint64, []K), from func([]K, []uint64)) Key[K] {
+func wordKey[K any](k Key[K], words func([]uint64, Column), from func(Column, []uint64)) Key[K] {
 	k.Binary = Binary[K]{Word: true, Words: words, FromWords: from}
-	k.Hashes = func(dst []uint64, keys []K) {
+	k.Hashes = func(dst []uint64, keys Column) {
 		words(dst, keys)
 		for i, w := range dst {
 			dst[i] = HashWord(w)
@@ -138,14 +164,13 @@ func wordKey[K any](k Key[K], words func([]uint64, []K), from func([]K, []uint64
 
 // integerKey completes a key of integers.
 func integerKey[I int8 | int16 | int32 | int64 | int | uint8 | uint16 | uint32 | uint64 | uint | uintptr, K any](k Key[K]) Key[K] {
-	k = wordKey(k, func(dst []uint64, keys []K) {
-		for i, v := range asSlice[I](keys) {
-			dst[i] = uint64(v)
+	k = wordKey(k, func(dst []uint64, keys Column) {
+		for i := range dst {
+			dst[i] = uint64(*(*I)(keys.at(i)))
 		}
-	}, func(dst []K, words []uint64) {
-		out := asSlice[I](dst)
+	}, func(dst Column, words []uint64) {
 		for i, w := range words {
-			out[i] = I(w)
+			*(*I)(dst.at(i)) = I(w)
 		}
 	})
 	k.Binary.Direct = unsafe.Sizeof(I(0)) == 8
@@ -207,12 +232,8 @@ func compareFloat(a, b float64) int {
 }
 
 func floatKey[K any](t reflect.Type) Key[K] {
-	value := func(k K) float64 { return as[float64](k) }
-	store := func(k *K, v float64) { *(*float64)(unsafe.Pointer(k)) = v }
-	if t.Kind() == reflect.Float32 {
-		value = func(k K) float64 { return float64(as[float32](k)) }
-		store = func(k *K, v float64) { *(*float32)(unsafe.Pointer(k)) = float32(v) }
-	}
+	single := t.Kind() == reflect.Float32
+	value := func(k K) float64 { return floatAt(unsafe.Pointer(&k), single) }
 	return wordKey(Key[K]{
 		Exact:   true,
 		Prefix:  func(k K) uint64 { return orderFloat(canonical(value(k))) },
@@ -223,15 +244,31 @@ func floatKey[K any](t reflect.Type) Key[K] {
 				dst[i] = orderFloat(canonical(value(k)))
 			}
 		},
-	}, func(dst []uint64, keys []K) {
-		for i, k := range keys {
-			dst[i] = canonical(value(k))
+	}, func(dst []uint64, keys Column) {
+		for i := range dst {
+			dst[i] = canonical(floatAt(keys.at(i), single))
 		}
-	}, func(dst []K, words []uint64) {
+	}, func(dst Column, words []uint64) {
 		for i, w := range words {
-			store(&dst[i], math.Float64frombits(w))
+			putFloatAt(dst.at(i), math.Float64frombits(w), single)
 		}
 	})
+}
+
+// floatAt returns the float at p, single or double.
+func floatAt(p unsafe.Pointer, single bool) float64 {
+	if single {
+		return float64(*(*float32)(p))
+	}
+	return *(*float64)(p)
+}
+
+func putFloatAt(p unsafe.Pointer, v float64, single bool) {
+	if single {
+		*(*float32)(p) = float32(v)
+	} else {
+		*(*float64)(p) = v
+	}
 }
 
 // textPrefix returns the first eight bytes, big endian, zeros behind.
@@ -244,15 +281,9 @@ func textPrefix(s string) uint64 {
 }
 
 // textKey is the key of strings, and of byte slices.
-func textKey[K any](isString bool) Key[K] {
-	text := func(k K) string { return as[string](k) }
-	if !isString {
-		text = func(k K) string {
-			b := as[[]byte](k)
-			return unsafe.String(unsafe.SliceData(b), len(b))
-		}
-	}
-	k := Key[K]{
+func textKey[K any](slice bool) Key[K] {
+	text := func(k K) string { return textAt(unsafe.Pointer(&k), slice) }
+	return Key[K]{
 		Prefix:  func(k K) uint64 { return textPrefix(text(k)) },
 		Compare: func(a, b K) int { return cmp.Compare(text(a), text(b)) },
 		Hash:    func(k K) uint64 { return HashText(text(k)) },
@@ -261,34 +292,42 @@ func textKey[K any](isString bool) Key[K] {
 				dst[i] = textPrefix(text(keys[i]))
 			}
 		},
-		Hashes: func(dst []uint64, keys []K) {
-			for i := range keys {
-				dst[i] = HashText(text(keys[i]))
+		Hashes: func(dst []uint64, keys Column) {
+			for i := range dst {
+				dst[i] = HashText(textAt(keys.at(i), slice))
 			}
 		},
 		Binary: Binary[K]{
-			Texts: func(dst []string, keys []K, scratch []byte) []byte {
-				for i := range keys {
-					dst[i] = text(keys[i])
+			Texts: func(dst []string, keys Column, scratch []byte) []byte {
+				for i := range dst {
+					dst[i] = textAt(keys.at(i), slice)
 				}
 				return scratch
 			},
-			FromTexts: func(dst []K, texts []string) {
-				out := asByteSlices(dst)
+			FromTexts: func(dst Column, texts []string) {
 				for i, s := range texts {
-					out[i] = unsafe.Slice(unsafe.StringData(s), len(s))
+					putTextAt(dst.at(i), s, slice)
 				}
 			},
 		},
 	}
-	if isString {
-		k.Binary.Texts = func(dst []string, keys []K, scratch []byte) []byte {
-			copy(dst, asStrings(keys))
-			return scratch
-		}
-		k.Binary.FromTexts = func(dst []K, texts []string) { copy(asStrings(dst), texts) }
+}
+
+// textAt returns the string at p, or the []byte there as one.
+func textAt(p unsafe.Pointer, slice bool) string {
+	if slice {
+		return text(*(*[]byte)(p))
 	}
-	return k
+	return *(*string)(p)
+}
+
+// putTextAt stores a view of s at p, where a string or a []byte is.
+func putTextAt(p unsafe.Pointer, s string, slice bool) {
+	if slice {
+		*(*[]byte)(p) = unsafe.Slice(unsafe.StringData(s), len(s))
+	} else {
+		*(*string)(p) = s
+	}
 }
 
 // keyBytes sees the memory of a plain key as a text.
@@ -307,46 +346,30 @@ func byteArrayKey[K any](n int) Key[K] {
 			}
 		},
 	}
+	if n <= 16 {
+		return memoryKey(k, &memoryForm{size: uintptr(n), mask: Two{^uint64(0), ^uint64(0)}})
+	}
 	return rawKey(k, n)
 }
 
-// rawKey completes a key whose memory, n bytes, is its canonical form.
+// rawKey completes a key whose memory, n bytes, is its text.
 func rawKey[K any](k Key[K], n int) Key[K] {
-	if n <= 8 {
-		k.Hash = func(k K) uint64 {
-			a, _ := loadBytes(keyBytes(&k, n))
-			return HashWord(a)
-		}
-		return wordKey(k, func(dst []uint64, keys []K) {
-			for i := range keys {
-				dst[i], _ = loadBytes(keyBytes(&keys[i], n))
-			}
-		}, func(dst []K, words []uint64) {
-			raw := RawBytes(dst)
-			for i, w := range words {
-				for j := range n {
-					raw[i*n+j] = byte(w >> (8 * j))
-				}
-			}
-		})
-	}
 	k.Hash = func(k K) uint64 { return HashText(keyBytes(&k, n)) }
-	k.Hashes = func(dst []uint64, keys []K) {
-		for i := range keys {
-			dst[i] = HashText(keyBytes(&keys[i], n))
+	k.Hashes = func(dst []uint64, keys Column) {
+		for i := range dst {
+			dst[i] = HashText(unsafe.String((*byte)(keys.at(i)), n))
 		}
 	}
 	k.Binary = Binary[K]{
-		Texts: func(dst []string, keys []K, scratch []byte) []byte {
-			for i := range keys {
-				dst[i] = keyBytes(&keys[i], n)
+		Texts: func(dst []string, keys Column, scratch []byte) []byte {
+			for i := range dst {
+				dst[i] = unsafe.String((*byte)(keys.at(i)), n)
 			}
 			return scratch
 		},
-		FromTexts: func(dst []K, texts []string) {
-			raw := RawBytes(dst)
+		FromTexts: func(dst Column, texts []string) {
 			for i, s := range texts {
-				copy(raw[i*n:], s)
+				copy(rawBytes(dst.at(i), uintptr(n)), s)
 			}
 		},
 	}

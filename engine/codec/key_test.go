@@ -3,6 +3,7 @@ package codec
 import (
 	"bytes"
 	"cmp"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -28,7 +29,7 @@ func checkKey[K any](t *testing.T, sorted [][]K) {
 	}
 	prefixes, hashes := make([]uint64, len(flat)), make([]uint64, len(flat))
 	k.Prefixes(prefixes, flat)
-	k.Hashes(hashes, flat)
+	k.Hashes(hashes, ColumnOf(flat))
 	forms := formsOf(t, k, flat)
 	for i, a := range flat {
 		if prefixes[i] != k.Prefix(a) || hashes[i] != k.Hash(a) {
@@ -58,19 +59,30 @@ func formsOf[K any](t *testing.T, k Key[K], keys []K) []string {
 	t.Helper()
 	back := make([]K, len(keys))
 	forms := make([]string, len(keys))
-	if k.Binary.Word {
+	switch {
+	case k.Binary.Word:
 		words := make([]uint64, len(keys))
-		k.Binary.Words(words, keys)
-		k.Binary.FromWords(back, words)
+		k.Binary.Words(words, ColumnOf(keys))
+		k.Binary.FromWords(ColumnOf(back), words)
 		for i, w := range words {
 			forms[i] = strconv.FormatUint(w, 16)
 			if HashWord(w) != k.Hash(keys[i]) {
 				t.Errorf("%T %v: the word's hash is not the key's", keys[i], keys[i])
 			}
 		}
-	} else {
-		k.Binary.Texts(forms, keys, nil)
-		k.Binary.FromTexts(back, forms)
+	case k.Binary.Two:
+		twos := make([]Two, len(keys))
+		k.Binary.Twos(twos, ColumnOf(keys))
+		k.Binary.FromTwos(ColumnOf(back), twos)
+		for i, w := range twos {
+			forms[i] = fmt.Sprintf("%x %x", w.A, w.B)
+			if HashWords(w.A, w.B) != k.Hash(keys[i]) {
+				t.Errorf("%T %v: the words' hash is not the key's", keys[i], keys[i])
+			}
+		}
+	default:
+		k.Binary.Texts(forms, ColumnOf(keys), nil)
+		k.Binary.FromTexts(ColumnOf(back), forms)
 		for i, s := range forms {
 			if HashText(s) != k.Hash(keys[i]) {
 				t.Errorf("%T %v: the text's hash is not the key's", keys[i], keys[i])
@@ -104,6 +116,22 @@ type narrow struct {
 	B uint16
 }
 
+type wide struct {
+	A uint8
+	B int64
+}
+
+type floats struct {
+	A int32
+	B float32
+	C float64
+}
+
+type floatsAndText struct {
+	A    float64
+	B, C string
+}
+
 func TestKeysKeepTheirOrder(t *testing.T) {
 	checkKey(t, each[int64](math.MinInt64, -5, 0, 7, math.MaxInt64))
 	checkKey(t, each[int8](-128, -1, 0, 1, 127))
@@ -122,7 +150,66 @@ func TestKeysKeepTheirOrder(t *testing.T) {
 	checkKey(t, each(narrow{-1, 5}, narrow{0, 1}, narrow{0, 300}, narrow{1, 0}))
 	checkKey(t, each(composed{A: -1, B: "z"}, composed{B: ""}, composed{B: "", C: 1}, composed{B: "a", C: -1}, composed{A: 1}))
 	checkKey(t, each([]struct{}{{}}...))
+	checkKey(t, each(wide{1, 5}, wide{1, 6}, wide{2, -1}))
+	checkKey(t, each([2]int64{-1, 5}, [2]int64{0, -1}, [2]int64{0, 0}))
+	checkKey(t, each([3]int64{-1, 5}, [3]int64{0, -1}, [3]int64{0, 0}))
+	checkKey(t, each([5]uint8{}, [5]uint8{1}, [5]uint8{1, 2, 3, 4, 5}))
+	checkKey(t, each([3]int16{-1}, [3]int16{0, 0, -1}, [3]int16{}, [3]int16{1, 2, 3}))
+	checkKey(t, each([16]byte{}, [16]byte{15: 9}, [16]byte{1}))
+	checkKey(t, each([17]byte{}, [17]byte{16: 9}, [17]byte{1}))
+	checkKey(t, [][]floats{{{-1, 2, 3}}, {{0, float32(math.Copysign(0, -1)), 0}, {0, 0, math.Copysign(0, -1)}}, {{0, 1, math.NaN()}, {0, 1, math.Float64frombits(0xfff8000000000123)}}})
+	checkKey(t, [][]floatsAndText{{{B: "x", A: math.Copysign(0, -1)}, {B: "x"}}, {{B: "x", C: "y"}}, {{B: "xy"}}, {{A: 1}}, {{A: math.NaN()}}})
 	checkKey(t, each(Pair[float32, int32]{-1, 3}, Pair[float32, int32]{1, 2}, Pair[float32, int32]{1, 3}))
+}
+
+// agree checks that keys decoded from any bytes have equal forms exactly when
+// they compare equal, that their hashes do too, and that forms lead back.
+func agree[K any](t *testing.T, src []byte) {
+	t.Helper()
+	k, err := KeyOf[K]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := For[K]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, _, _ := c.Decode(nil, src, 8)
+	forms := formsOf(t, k, keys)
+	hashes := make([]uint64, len(keys))
+	k.Hashes(hashes, ColumnOf(keys))
+	for i := range keys {
+		if hashes[i] != k.Hash(keys[i]) {
+			t.Errorf("%T %v: the batch hash is another", keys[i], keys[i])
+		}
+		for j := range i {
+			if same := k.Compare(keys[i], keys[j]) == 0; same != (forms[i] == forms[j]) || same && hashes[i] != hashes[j] {
+				t.Errorf("%T: %v and %v: forms %q and %q", keys[i], keys[i], keys[j], forms[i], forms[j])
+			}
+		}
+	}
+}
+
+func FuzzKeyForms(f *testing.F) {
+	f.Add([]byte("some bytes that make keys of many types, and some more of them"))
+	f.Add(bytes.Repeat([]byte{0}, 64))
+	f.Add(bytes.Repeat([]byte{0, 0, 0, 0, 0, 0, 0, 0x80}, 16))
+	f.Add(bytes.Repeat([]byte{0xff}, 200))
+	f.Add(append(bytes.Repeat([]byte{0}, 16), bytes.Repeat([]byte{1, 'a'}, 40)...))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		agree[int32](t, src)
+		agree[float32](t, src)
+		agree[narrow](t, src)
+		agree[wide](t, src)
+		agree[floats](t, src)
+		agree[[2]uint64](t, src)
+		agree[[3]int16](t, src)
+		agree[[13]byte](t, src)
+		agree[[20]byte](t, src)
+		agree[Pair[float32, [4]int64]](t, src)
+		agree[floatsAndText](t, src)
+		agree[Pair[[]byte, Pair[string, uint16]]](t, src)
+	})
 }
 
 func TestPaddingIsNoPartOfAKey(t *testing.T) {
@@ -138,6 +225,9 @@ func TestPaddingIsNoPartOfAKey(t *testing.T) {
 	view[0].A, view[0].B = 1, 2
 	if k.Hash(view[0]) != k.Hash(inner{1, 2}) {
 		t.Error("padding changes the hash")
+	}
+	if forms := formsOf(t, k, []inner{view[0], {1, 2}}); forms[0] != forms[1] {
+		t.Error("padding changes the form")
 	}
 }
 
@@ -216,7 +306,7 @@ func BenchmarkHashText(b *testing.B) {
 	dst := make([]uint64, len(texts))
 	b.ReportAllocs()
 	for b.Loop() {
-		k.Hashes(dst, texts)
+		k.Hashes(dst, ColumnOf(texts))
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(texts)), "ns/key")
 }

@@ -75,6 +75,31 @@ func isPlain(t reflect.Type) bool {
 	return false
 }
 
+// Immutable reports whether T is made of plain parts and strings alone: nothing
+// of a T can be written to through a copy of it, so that two with the same
+// memory are, and stay, the same.
+func Immutable[T any]() bool { return isImmutable(reflect.TypeFor[T]()) }
+
+func isImmutable(t reflect.Type) bool {
+	if isCustom(t) {
+		return false
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return true
+	case reflect.Array:
+		return isImmutable(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			if !isImmutable(t.Field(i).Type) {
+				return false
+			}
+		}
+		return true
+	}
+	return isPlain(t)
+}
+
 func layoutOf(t reflect.Type) (*layout, error) {
 	b := layoutBuilder{root: t}
 	return b.layout(t, t.String())

@@ -78,17 +78,15 @@ func newAggregation[K, V, C any](env Env, name string, key codec.Key[K], a Aggre
 	if codec.IsPlain[C]() {
 		return newTable[K, V, C, C](env, name, key, a, drain, nil)
 	}
-	return newTable[K, V, C, uint64](env, name, key, a, drain, &stateArena[V, C]{codec: states, fold: a, one: make([]C, 1)})
+	return newTable[K, V, C, uint64](env, name, key, a, drain, &stateArena[V, C]{codec: states, fold: a, immutable: codec.Immutable[C](), one: make([]C, 1)})
 }
 
 func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregate[V, C], d *drain[K, V, C], states *stateArena[V, C]) (aggregation[K, V, C], error) {
-	if key.Binary.Word {
-		t := &wordSlots[K, V, C, S]{wordTable: wordTable[K, S]{words: key.Binary.Words, direct: key.Binary.Direct}}
-		g, err := newAggregating[K, V, C, S, uint64](env, name, a, t, &t.folds, key.Binary.FromWords, mixWord, d, states)
-		if err == nil && t.direct {
-			g.direct, _ = any(t).(pairReader[K, C]) // not if S is not C
-		}
-		return g, err
+	switch b := &key.Binary; {
+	case b.Word:
+		return newWordTable[K, V, C, S](env, name, a, d, states, b.Words, b.FromWords, mixWord, b.Direct)
+	case b.Two:
+		return newWordTable[K, V, C, S](env, name, a, d, states, b.Twos, b.FromTwos, mixTwo, b.Direct)
 	}
 	t := &textSlots[K, V, C, S]{textTable: textTable[K, S]{texts: key.Binary.Texts, plain: reflect.TypeFor[K]().Kind() == reflect.String}}
 	g, err := newAggregating[K, V, C, S, string](env, name, a, t, &t.folds, key.Binary.FromTexts, codec.HashText, d, states)
@@ -99,6 +97,16 @@ func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregat
 	return g, nil
 }
 
+func newWordTable[K, V, C, S any, W comparable](env Env, name string, a Aggregate[V, C], d *drain[K, V, C], states *stateArena[V, C],
+	words func([]W, codec.Column), fromWords func(codec.Column, []W), mix func(W) uint64, direct bool) (aggregation[K, V, C], error) {
+	t := &wordSlots[K, V, C, S, W]{wordTable: wordTable[K, S, W]{words: words, direct: direct}}
+	g, err := newAggregating[K, V, C, S, W](env, name, a, t, &t.folds, fromWords, mix, d, states)
+	if err == nil && direct {
+		g.direct, _ = any(t).(pairReader[K, C]) // not if S is not C
+	}
+	return g, err
+}
+
 // aggregating is an aggregation whose keys have the form W and whose table
 // has states S: C itself if it is plain, else the place of the encoded state.
 type aggregating[K, V, C, S any, W comparable] struct {
@@ -106,7 +114,7 @@ type aggregating[K, V, C, S any, W comparable] struct {
 	agg    Aggregate[V, C]
 	slots  slots[K, V, C, S, W]
 	direct pairReader[K, C] // slots, where its keys and states are read as they are; else nil
-	fromW  func(dst []K, ws []W)
+	fromW  func(dst codec.Column, ws []W)
 	c      *memory.Consumer
 	busy   bool
 	table  *memory.Page
@@ -122,14 +130,13 @@ type aggregating[K, V, C, S any, W comparable] struct {
 	part    []codec.Pair[W, S]
 	rows    []codec.Pair[W, C]
 	ws      []W
-	ks      []K
 	emitted int // slot to go on from; -1 behind the last
 	state   sorterState
 	after   *Run // what was left of the table when it had to be given up
 }
 
 func newAggregating[K, V, C, S any, W comparable](env Env, name string, a Aggregate[V, C], t slots[K, V, C, S, W], f *folds[V, C, S],
-	fromW func([]K, []W), hash func(W) uint64, d *drain[K, V, C], states *stateArena[V, C]) (*aggregating[K, V, C, S, W], error) {
+	fromW func(codec.Column, []W), hash func(W) uint64, d *drain[K, V, C], states *stateArena[V, C]) (*aggregating[K, V, C, S, W], error) {
 	rows, err := codec.For[codec.Pair[W, C]]()
 	if err != nil {
 		return nil, err
@@ -496,9 +503,11 @@ type stateArena[V, C any] struct {
 	codec codec.Codec[C]
 	fold  Aggregate[V, C]
 	arena *bytesArena
-	buf   []byte
-	one   []C   // of length 1
-	err   error // of decoding what was encoded: the user's codec is wrong
+	// immutable says that states with the same memory are the same.
+	immutable bool
+	buf       []byte
+	one       []C   // of length 1
+	err       error // of decoding what was encoded: the user's codec is wrong
 }
 
 func (s *stateArena[V, C]) first(v V) uint64 { return s.store(s.fold.First(v)) }
@@ -517,7 +526,11 @@ func (s *stateArena[V, C]) change(ref uint64, f func(C) C) uint64 {
 		s.err = err
 		return ref
 	}
-	s.buf = s.codec.Append(s.buf[:0], append(s.one[:0], f(c)))
+	changed := f(c)
+	if s.immutable && sameMemory(&c, &changed) { // the larger of two, the first: mostly the state stays
+		return ref
+	}
+	s.buf = s.codec.Append(s.buf[:0], append(s.one[:0], changed))
 	b := s.arena.at(ref)
 	if capacity := int(binary.LittleEndian.Uint32(b)); len(s.buf) <= capacity {
 		binary.LittleEndian.PutUint32(b[4:], uint32(len(s.buf)))
@@ -525,6 +538,12 @@ func (s *stateArena[V, C]) change(ref uint64, f func(C) C) uint64 {
 		return ref
 	}
 	return s.write(len(s.buf) / 2)
+}
+
+// sameMemory reports whether x and y, which are immutable, have the same bits.
+func sameMemory[C any](x, y *C) bool {
+	n := unsafe.Sizeof(*x)
+	return unsafe.String((*byte)(unsafe.Pointer(x)), n) == unsafe.String((*byte)(unsafe.Pointer(y)), n)
 }
 
 func (s *stateArena[V, C]) store(c C) uint64 {

@@ -76,11 +76,15 @@ func TestSORT_001_AggregatorIsAMap(t *testing.T) {
 					words := make([]pair[int32, int64], rows)
 					direct := make([]pair[int64, int64], rows)
 					wide := make([]pair[wideKey, int64], rows)
+					twos := make([]pair[twoKey, int64], rows)
+					directTwos := make([]pair[[2]int64, int64], rows)
 					for i := range texts {
 						n := rng.IntN(distinct)
 						texts[i] = kv[string, int64](strings.Repeat("k", n%23)+fmt.Sprint(n), int64(i))
 						words[i] = kv[int32, int64](int32(n-distinct/2), int64(i))
 						direct[i] = kv[int64, int64](int64(n-distinct/2)<<(n%2*32), int64(i))
+						twos[i] = kv[twoKey, int64](twoKey{int8(n % 7), float64(n/7) - 3}, int64(i))
+						directTwos[i] = kv[[2]int64, int64]([2]int64{int64(n % 7), int64(n / 7)}, int64(i))
 						wide[i] = kv[wideKey, int64](wideKey{fmt.Sprint(n % 7), float64(n/7) - 3}, int64(i))
 					}
 					b := newBench(t, share)
@@ -99,6 +103,12 @@ func TestSORT_001_AggregatorIsAMap(t *testing.T) {
 					}
 					if got, _ := aggregated(t, newBench(t, share), direct, sum, func(p pair[int64, int64]) pair[int64, int64] { return p }); !maps.Equal(got, sums(direct)) {
 						t.Errorf("direct words: %d keys, want %d", len(got), len(sums(direct)))
+					}
+					if got, _ := aggregated(t, newBench(t, share), twos, sum, func(p pair[twoKey, int64]) pair[twoKey, int64] { return p }); !maps.Equal(got, sums(twos)) {
+						t.Errorf("two words: %d keys, want %d", len(got), len(sums(twos)))
+					}
+					if got, _ := aggregated(t, newBench(t, share), directTwos, sum, func(p pair[[2]int64, int64]) pair[[2]int64, int64] { return p }); !maps.Equal(got, sums(directTwos)) {
+						t.Errorf("direct two words: %d keys, want %d", len(got), len(sums(directTwos)))
 					}
 					if got, _ := aggregated(t, newBench(t, share), wide, sum, func(p pair[wideKey, int64]) pair[wideKey, int64] {
 						p.Key.Name = strings.Clone(p.Key.Name)
@@ -160,6 +170,11 @@ func TestExpectKeys(t *testing.T) {
 			t.Errorf("expectKeys(%d, %d, %d) = %d, want %d", c.rows, c.keys, c.total, got, c.want)
 		}
 	}
+}
+
+type twoKey struct {
+	A int8
+	X float64
 }
 
 type wideKey struct {

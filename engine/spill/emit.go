@@ -105,18 +105,18 @@ func (g *aggregating[K, V, C, S, W]) statesCodec() codec.Codec[C] {
 
 // convert turns rows into pairs, valid as long as the rows' texts.
 func (g *aggregating[K, V, C, S, W]) convert(rows []codec.Pair[W, C]) []codec.Pair[K, C] {
+	if len(rows) == 0 {
+		return nil
+	}
 	if cap(g.ws) < len(rows) {
 		g.ws = make([]W, max(len(rows), tableBatch))
-		g.ks = make([]K, cap(g.ws))
 	}
-	out, ws, ks := g.pairs(len(rows)), g.ws[:len(rows)], g.ks[:len(rows)]
+	out, ws := g.pairs(len(rows)), g.ws[:len(rows)]
 	for i := range rows {
 		ws[i] = rows[i].Key
+		out[i].Value = rows[i].Value
 	}
-	g.fromW(ks, ws)
-	for i := range rows {
-		out[i] = codec.Pair[K, C]{Key: ks[i], Value: rows[i].Value}
-	}
+	g.fromW(codec.KeyColumn(out), ws)
 	return out
 }
 

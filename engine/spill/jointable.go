@@ -362,17 +362,12 @@ func (t *JoinTable[K, W]) HandOver(h *memory.Holder) []*memory.Page {
 // keyWords turns the keys of a batch into words, and those into places.
 type keyWords[K any] struct {
 	key   codec.Binary[K]
-	keys  []K
 	words [tableBatch]uint64
 	place [tableBatch]uint32
 }
 
 func newKeyWords[K any](key codec.Binary[K]) *keyWords[K] {
-	k := &keyWords[K]{key: key}
-	if !key.Direct {
-		k.keys = make([]K, tableBatch)
-	}
-	return k
+	return &keyWords[K]{key: key}
 }
 
 // wordsOf returns the words of the keys of rows, of which there are at most
@@ -385,10 +380,9 @@ func wordsOf[K, V any](k *keyWords[K], rows []codec.Pair[K, V]) []uint64 {
 		}
 		return words
 	}
-	for i := range rows {
-		k.keys[i] = rows[i].Key
+	if len(rows) > 0 {
+		k.key.Words(words, codec.KeyColumn(rows))
 	}
-	k.key.Words(words, k.keys[:len(rows)])
 	return words
 }
 

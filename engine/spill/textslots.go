@@ -43,7 +43,7 @@ type textSlots[K, V, C, S any] struct {
 
 // textTable is a textSlots without what is folded into its states.
 type textTable[K, S any] struct {
-	texts func(dst []string, keys []K, scratch []byte) []byte
+	texts func(dst []string, keys codec.Column, scratch []byte) []byte
 	plain bool // K is a string: no conversion
 	arena *bytesArena
 
@@ -51,7 +51,6 @@ type textTable[K, S any] struct {
 	n       int
 	limit   int
 	sorted  bool // arranged: the first n slots are the keys
-	keys    []K
 	views   []string
 	scratch []byte
 	tokens  [tableBatch]textToken
@@ -144,9 +143,6 @@ func foldTexts[K, X, S any](t *textTable[K, S], f *fold[X, S], pairs []codec.Pai
 func textsOf[K, X, S any](t *textTable[K, S], pairs []codec.Pair[K, X]) []string {
 	if t.views == nil {
 		t.views = make([]string, tableBatch)
-		if !t.plain {
-			t.keys = make([]K, tableBatch)
-		}
 	}
 	views := t.views[:len(pairs)]
 	if t.plain {
@@ -155,11 +151,7 @@ func textsOf[K, X, S any](t *textTable[K, S], pairs []codec.Pair[K, X]) []string
 		}
 		return views
 	}
-	keys := t.keys[:len(pairs)]
-	for i := range pairs {
-		keys[i] = pairs[i].Key
-	}
-	t.scratch = t.texts(views, keys, t.scratch)
+	t.scratch = t.texts(views, codec.KeyColumn(pairs), t.scratch)
 	return views
 }
 

@@ -8,36 +8,38 @@ import (
 	"github.com/execbench/execbench/engine/codec"
 )
 
-// wordSlot holds a key that is one word. A free slot has the word zero; the
-// key zero is kept beside the table.
-type wordSlot[S any] struct {
-	word  uint64
+// keySlot holds a key whose form W is one word or two. A free slot has the form
+// zero; the key zero is kept beside the table.
+type keySlot[W comparable, S any] struct {
+	word  W
 	state S
 }
 
-// wordSlots is the table of keys in word form. Each row is hashed, found and
-// folded in turn: in a table that fits the second-level cache the processor
-// runs ahead over a dozen rows by itself, and noting anything between them
-// costs a third more (5.5 against 8 ns a row with 100 keys).
+// wordSlot holds a key that is one word.
+type wordSlot[S any] = keySlot[uint64, S]
+
+// wordSlots is the table of keys whose form is one word or two. Each row is
+// hashed, found and folded in turn: in a table that fits the second-level cache
+// the processor runs ahead over a dozen rows by itself, and noting anything
+// between them costs a third more (5.5 against 8 ns a row with 100 keys).
 //
 // The last slot is for the key zero and for no other.
-type wordSlots[K, V, C, S any] struct {
-	wordTable[K, S]
+type wordSlots[K, V, C, S any, W comparable] struct {
+	wordTable[K, S, W]
 	folds[V, C, S]
 }
 
 // wordTable is a wordSlots without what is folded into its states.
-type wordTable[K, S any] struct {
-	words  func(dst []uint64, keys []K)
-	direct bool // a key's memory is its word
+type wordTable[K, S any, W comparable] struct {
+	words  func(dst []W, keys codec.Column)
+	direct bool // a key's memory is its form
 
-	slots   []wordSlot[S]
+	slots   []keySlot[W, S]
 	n       int // without the key zero
 	limit   int
 	sorted  bool // arranged: the keys are in front, and zero among them
 	hasZero bool
-	keys    []K
-	tokens  []uint64
+	tokens  []W
 }
 
 // mixWord hashes a word for its place in a table. It is not codec.HashWord,
@@ -48,30 +50,54 @@ func mixWord(w uint64) uint64 {
 	return hi ^ lo
 }
 
-func (t *wordTable[K, S]) reset(mem []byte) {
+// mixTwo is mixWord for two words, of which either may be all there is to tell
+// keys apart.
+func mixTwo(w codec.Two) uint64 { return codec.HashWords(w.A, w.B) }
+
+// mixAt mixes the form at p. The branch is the compiler's: W has one size.
+func mixAt[W comparable](p unsafe.Pointer) uint64 {
+	var w W
+	if unsafe.Sizeof(w) == 8 {
+		return mixWord(*(*uint64)(p))
+	}
+	return mixTwo(*(*codec.Two)(p))
+}
+
+// bitsAt returns a word that is zero exactly when the form at p is.
+func bitsAt[W comparable](p unsafe.Pointer) uint64 {
+	var w W
+	if unsafe.Sizeof(w) == 8 {
+		return *(*uint64)(p)
+	}
+	two := (*codec.Two)(p)
+	return two.A | two.B
+}
+
+func (t *wordTable[K, S, W]) reset(mem []byte) {
 	clear(mem)
-	t.slots = sliceOf[wordSlot[S]](mem)
+	t.slots = sliceOf[keySlot[W, S]](mem)
 	t.n, t.limit, t.sorted, t.hasZero = 0, maxUsed(len(t.slots))-1, false, false
 }
 
-func (t *wordTable[K, S]) room() int { return t.limit - t.n }
+func (t *wordTable[K, S, W]) room() int { return t.limit - t.n }
 
-func (t *wordTable[K, S]) used() int {
+func (t *wordTable[K, S, W]) used() int {
 	if t.hasZero {
 		return t.n + 1
 	}
 	return t.n
 }
 
-func (t *wordTable[K, S]) moveTo(mem []byte) {
+func (t *wordTable[K, S, W]) moveTo(mem []byte) {
 	old, n, zero := t.slots, t.n, t.hasZero
 	t.reset(mem)
 	t.n, t.hasZero = n, zero
 	last := len(t.slots) - 1
+	var free W
 	for i := range old {
-		if s := &old[i]; s.word != 0 {
-			j := place(mixWord(s.word), last)
-			for t.slots[j].word != 0 {
+		if s := &old[i]; s.word != free {
+			j := place(mixAt[W](unsafe.Pointer(s)), last)
+			for t.slots[j].word != free {
 				if j++; j == last {
 					j = 0
 				}
@@ -82,35 +108,39 @@ func (t *wordTable[K, S]) moveTo(mem []byte) {
 	t.slots[last] = old[len(old)-1]
 }
 
-func (t *wordSlots[K, V, C, S]) add(pairs []codec.Pair[K, V]) {
+func (t *wordSlots[K, V, C, S, W]) add(pairs []codec.Pair[K, V]) {
 	foldWords(&t.wordTable, &t.values, pairs)
 }
 
-func (t *wordSlots[K, V, C, S]) merge(pairs []codec.Pair[K, C]) {
+func (t *wordSlots[K, V, C, S, W]) merge(pairs []codec.Pair[K, C]) {
 	foldWords(&t.wordTable, &t.partial, pairs)
 }
 
 // foldWords folds values or partial results into a table.
-func foldWords[K, X, S any](t *wordTable[K, S], f *fold[X, S], pairs []codec.Pair[K, X]) {
+func foldWords[K, X, S any, W comparable](t *wordTable[K, S, W], f *fold[X, S], pairs []codec.Pair[K, X]) {
 	word, step := unsafe.Pointer(&pairs[0].Key), unsafe.Sizeof(pairs[0])
 	if !t.direct {
-		if t.keys == nil {
-			t.keys, t.tokens = make([]K, tableBatch), make([]uint64, tableBatch)
+		if t.tokens == nil {
+			t.tokens = make([]W, tableBatch)
 		}
-		keys := t.keys[:len(pairs)]
-		for i := range pairs {
-			keys[i] = pairs[i].Key
-		}
-		t.words(t.tokens[:len(pairs)], keys)
+		t.words(t.tokens[:len(pairs)], codec.KeyColumn(pairs))
 		word, step = unsafe.Pointer(&t.tokens[0]), unsafe.Sizeof(t.tokens[0])
 	}
 	slots, last := t.slots, len(t.slots)-1
 	add := f.add
+	var free W
 	for i := range pairs {
-		w := *(*uint64)(unsafe.Add(word, uintptr(i)*step))
-		j := place(mixWord(w), last)
+		at := unsafe.Add(word, uintptr(i)*step)
+		w := *(*W)(at)
+		var hash uint64
+		if unsafe.Sizeof(w) == 8 { // the compiler's branch: mixAt, which it calls
+			hash = mixWord(*(*uint64)(at))
+		} else {
+			hash = mixTwo(*(*codec.Two)(at))
+		}
+		j := place(hash, last)
 		s := &slots[j]
-		if s.word != w || w == 0 {
+		if s.word != w || w == free {
 			var isNew bool
 			if s, isNew = t.search(w, j); isNew {
 				s.state = f.start(pairs[i].Value)
@@ -125,9 +155,10 @@ func foldWords[K, X, S any](t *wordTable[K, S], f *fold[X, S], pairs []codec.Pai
 // one.
 //
 //go:noinline
-func (t *wordTable[K, S]) search(w uint64, j int) (s *wordSlot[S], isNew bool) {
+func (t *wordTable[K, S, W]) search(w W, j int) (s *keySlot[W, S], isNew bool) {
 	last := len(t.slots) - 1
-	if w == 0 {
+	var free W
+	if w == free {
 		isNew, t.hasZero = !t.hasZero, true
 		return &t.slots[last], isNew
 	}
@@ -136,7 +167,7 @@ func (t *wordTable[K, S]) search(w uint64, j int) (s *wordSlot[S], isNew bool) {
 		switch s.word {
 		case w:
 			return s, false
-		case 0:
+		case free:
 			s.word = w
 			t.n++
 			return s, true
@@ -147,26 +178,36 @@ func (t *wordTable[K, S]) search(w uint64, j int) (s *wordSlot[S], isNew bool) {
 	}
 }
 
-func (t *wordTable[K, S]) arrange() {
+func (t *wordTable[K, S, W]) arrange() {
 	last := len(t.slots) - 1
-	gatherUsed(t.slots[:last], func(s *wordSlot[S]) bool { return s.word != 0 }, func(s *wordSlot[S]) int {
-		return place(mixWord(s.word), last)
+	var free W
+	gatherUsed(t.slots[:last], func(s *keySlot[W, S]) bool { return s.word != free }, func(s *keySlot[W, S]) int {
+		return place(mixAt[W](unsafe.Pointer(s)), last)
 	})
 	n := t.n
 	if t.hasZero { // there is a free slot: the limit sees to it
 		t.slots[n] = t.slots[last]
 		n++
 	}
-	nearlySorted(t.slots[:n], func(x, y *wordSlot[S]) int {
-		if c := cmp.Compare(spread(mixWord(x.word)), spread(mixWord(y.word))); c != 0 {
+	nearlySorted(t.slots[:n], func(x, y *keySlot[W, S]) int {
+		if c := cmp.Compare(spread(mixAt[W](unsafe.Pointer(x))), spread(mixAt[W](unsafe.Pointer(y)))); c != 0 {
 			return c
 		}
-		return cmp.Compare(x.word, y.word)
+		return compareForms[W](unsafe.Pointer(x), unsafe.Pointer(y))
 	})
 	t.sorted = true
 }
 
-func (t *wordTable[K, S]) read(dst []codec.Pair[uint64, S], at int) ([]codec.Pair[uint64, S], int) {
+// compareForms orders the forms at x and y.
+func compareForms[W comparable](x, y unsafe.Pointer) int {
+	c := cmp.Compare(*(*uint64)(x), *(*uint64)(y))
+	if c == 0 && unsafe.Sizeof(*new(W)) > 8 {
+		c = cmp.Compare((*codec.Two)(x).B, (*codec.Two)(y).B)
+	}
+	return c
+}
+
+func (t *wordTable[K, S, W]) read(dst []codec.Pair[W, S], at int) ([]codec.Pair[W, S], int) {
 	end := t.end()
 	for ; at < end; at++ {
 		s := &t.slots[at]
@@ -176,7 +217,7 @@ func (t *wordTable[K, S]) read(dst []codec.Pair[uint64, S], at int) ([]codec.Pai
 		if len(dst) == cap(dst) {
 			return dst, at
 		}
-		dst = append(dst, codec.Pair[uint64, S]{Key: s.word, Value: s.state})
+		dst = append(dst, codec.Pair[W, S]{Key: s.word, Value: s.state})
 	}
 	return dst, -1
 }
@@ -184,14 +225,15 @@ func (t *wordTable[K, S]) read(dst []codec.Pair[uint64, S], at int) ([]codec.Pai
 // readPairs is read for direct keys, without a step between and without a
 // branch for free slots, which nothing foretells: every slot is written, and
 // only those in use are stepped behind.
-func (t *wordTable[K, S]) readPairs(dst []codec.Pair[K, S], at int) ([]codec.Pair[K, S], int) {
+func (t *wordTable[K, S, W]) readPairs(dst []codec.Pair[K, S], at int) ([]codec.Pair[K, S], int) {
 	out, n := dst[:cap(dst)], len(dst)
 	last := len(t.slots) - 1
 	for ; at < last && n < len(out); at++ {
 		s := &t.slots[at]
-		*(*uint64)(unsafe.Pointer(&out[n].Key)) = s.word
+		*(*W)(unsafe.Pointer(&out[n].Key)) = s.word
 		out[n].Value = s.state
-		n += int((s.word | -s.word) >> 63)
+		used := bitsAt[W](unsafe.Pointer(s))
+		n += int((used | -used) >> 63)
 	}
 	switch {
 	case at < last || n == len(out):
@@ -204,13 +246,14 @@ func (t *wordTable[K, S]) readPairs(dst []codec.Pair[K, S], at int) ([]codec.Pai
 }
 
 // end returns how many slots may be used.
-func (t *wordTable[K, S]) end() int {
+func (t *wordTable[K, S, W]) end() int {
 	if t.sorted {
 		return t.used()
 	}
 	return len(t.slots)
 }
 
-func (t *wordTable[K, S]) free(s *wordSlot[S], at int) bool {
-	return s.word == 0 && !t.sorted && !(t.hasZero && at == len(t.slots)-1)
+func (t *wordTable[K, S, W]) free(s *keySlot[W, S], at int) bool {
+	var free W
+	return s.word == free && !t.sorted && !(t.hasZero && at == len(t.slots)-1)
 }
