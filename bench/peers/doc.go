@@ -12,11 +12,11 @@
 //	go run ./bench/peers -rows tasks -execbench ./other  # another build of ours
 //	go run ./bench/peers -rows 'join-*' -before ./old    # and an earlier one beside it
 //
-// Without -rows it measures all, which takes about five hours with all peers on
-// two cores, reckoned from runs of single rounds: two of them for the group-bys
-// of 1e8 rows. The report is written after every round: -resume keeps all of an
-// earlier one and goes on where that was interrupted, as long as the programs
-// that are ours are the same; -keep measures its rows anew and keeps the others.
+// Without -rows it measures all, which takes hours with all peers: about five by
+// an estimate for two cores, two of them for the group-bys of 1e8 rows. The
+// report is written after every round: -resume keeps all of an earlier one and
+// goes on where that was interrupted, as long as the programs that are ours are
+// the same; -keep measures its rows anew and keeps the others.
 // A peer that is not installed is named and left out; without any, ours is
 // measured alone. The data of all rows take about 35 GB; with -discard those of
 // a row go when no further row needs them, and 20 GB are enough.
