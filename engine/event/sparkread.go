@@ -28,6 +28,10 @@ var ErrNotSparkLog = errors.New("not an event log of Spark")
 // all their datasets, some hundred bytes each.
 const sparkLineMax = 64 << 20
 
+// sparkHeldMax bounds what comes before the application, 1 MiB: some hundred
+// bytes for each executor that is there from the start.
+const sparkHeldMax = 1 << 20
+
 // ReadSpark iterates over the events that a Spark event log tells of, ours or
 // Spark's own, from the log of one application, in order. Times are whole
 // milliseconds, as there, on a clock that is the wall's. What Spark's form
@@ -46,7 +50,7 @@ func ReadSpark(r io.Reader) iter.Seq2[Event, error] {
 			yield(nil, ErrNotSparkLog)
 			return
 		}
-		s := sparkReader{hosts: map[string]string{}, kinds: map[id.Stage]task.Kind{}}
+		s := sparkReader{kinds: map[id.Stage]task.Kind{}}
 		var at, events int64
 		for {
 			line, err := readLine(in)
@@ -97,10 +101,10 @@ func readLine(in *bufio.Reader) (line []byte, err error) {
 type sparkReader struct {
 	app     *ApplicationStart
 	waiting []Event
+	held    int // bytes of the lines that told of those
 	conf    map[string]string
-	cores   int32 // of the executors before the application
-	memory  int64 // of one executor
-	hosts   map[string]string
+	cores   int32                  // of the executors before the application
+	memory  int64                  // of one executor
 	kinds   map[id.Stage]task.Kind // as far as tasks told
 	out     []Event
 }
@@ -191,7 +195,13 @@ func (s *sparkReader) line(text []byte) error {
 	if err := json.Unmarshal(text, &l); err != nil {
 		return fmt.Errorf("%s: %v: %w", name, err, ErrCorrupt)
 	}
+	before := len(s.waiting)
 	s.event(kind, &l)
+	if len(s.waiting) > before {
+		if s.held += len(text); s.held > sparkHeldMax {
+			return fmt.Errorf("more than %d bytes of events come before the application: %w", sparkHeldMax, ErrCorrupt)
+		}
+	}
 	return nil
 }
 
@@ -215,7 +225,6 @@ func (s *sparkReader) event(kind string, l *sparkLine) {
 	case "ApplicationStart":
 		s.start(l)
 	case "ExecutorAdded":
-		s.hosts[l.Executor] = l.Info.Host
 		if s.app == nil {
 			s.cores += l.Info.Cores
 		}
