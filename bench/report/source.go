@@ -7,6 +7,8 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/execbench/execbench/engine/event"
 )
@@ -78,13 +80,15 @@ func sparkFiles(path string) (files []string, err error) {
 	if err != nil || !info.IsDir() {
 		return []string{path}, err
 	}
-	for n := 1; ; n++ {
-		found, err := filepath.Glob(filepath.Join(path, fmt.Sprintf("events_%d_*", n)))
-		if err != nil || len(found) != 1 {
-			return files, err
+	entries, err := os.ReadDir(path)
+	for n := 1; err == nil; n++ {
+		i := slices.IndexFunc(entries, func(e os.DirEntry) bool { return strings.HasPrefix(e.Name(), fmt.Sprintf("events_%d_", n)) })
+		if i < 0 {
+			break
 		}
-		files = append(files, found[0])
+		files = append(files, filepath.Join(path, entries[i].Name()))
 	}
+	return files, err
 }
 
 // EventSource yields the events given.
