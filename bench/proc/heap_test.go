@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+	"time"
 
 	"github.com/execbench/execbench/engine/units"
 )
@@ -40,20 +41,26 @@ func TestHeapBelowTheFloorIsNotCollected(t *testing.T) {
 
 	// Where more lives than that, the heap only doubles.
 	live = make([]byte, 2*largestFloor)
-	for s.percentNow() != 100 {
-		runtime.GC()
-		runtime.Gosched()
-	}
+	s.collectUntil(t, "as much lives as twice the floor", func(percent int) bool { return percent == 100 })
 	live = nil
-	for s.percentNow() == 100 {
-		runtime.GC()
-		runtime.Gosched()
-	}
+	s.collectUntil(t, "little lives again", func(percent int) bool { return percent > 100 })
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if got := debug.SetGCPercent(100); got != 100 {
 		t.Errorf("after Close it runs at %d percent", got)
+	}
+}
+
+// collectUntil runs cycles until the percentage is as it must be: it follows a
+// cycle, on a goroutine of the runtime.
+func (s *Setup) collectUntil(t *testing.T, when string, good func(percent int) bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !good(s.percentNow()); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s, and the collector runs at %d percent", when, s.percentNow())
+		}
+		runtime.GC()
 	}
 }
 
