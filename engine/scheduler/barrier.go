@@ -130,9 +130,14 @@ func (c *Core) waitForSlots(ts *taskSet) {
 }
 
 // giveUpBarriers aborts the barrier sets that have waited for slots too long.
+// Slots that came back meanwhile may all have gone to other sets, so that
+// nothing was offered to these.
 func (c *Core) giveUpBarriers() {
 	for _, ts := range slices.Clone(c.sets) {
 		if ts.givesUp != 0 && c.now >= ts.givesUp {
+			if c.waitForSlots(ts); ts.givesUp == 0 {
+				continue
+			}
 			err := fmt.Errorf("cannot run the %d tasks of a barrier stage at once on %d slots: %w", ts.left, c.slots(), ErrSlots)
 			c.abortSet(ts, err.Error(), err)
 		}

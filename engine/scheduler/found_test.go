@@ -67,6 +67,29 @@ func TestABarrierStageThatLostItsSlots(t *testing.T) {
 	}
 }
 
+// Slots that came back are there, also while another job has them all: the
+// barrier stage waits for its turn.
+func TestABarrierStageWhoseSlotsCameBackTaken(t *testing.T) {
+	h := newHarness(t, Config{MaxFailures: 4, Barrier: conf.Barrier{CheckInterval: time.Second, CheckMaxFailures: 3},
+		Executors: []ExecutorSpec{{ID: "a", Host: "ha", Slots: 2}, {ID: "b", Host: "hb", Slots: 1}}})
+	h.submit(0, h.node(10, h.shuffle(prefer(h, "a@ha"), 10)))
+	n := h.node(3)
+	n.Barrier = true
+	h.submit(1, n)
+	h.do(&ExecutorLost{Executor: "b", Reason: "gone"}) // a slot is free, and two are not enough
+	h.ok(h.find(0, 0))                                 // the first job takes both
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "c", Host: "hc", Slots: 1}})
+	if len(h.tasks) != 3 {
+		t.Fatalf("%d attempts run", len(h.tasks))
+	}
+	h.after(3 * time.Second)
+	h.active(1)
+	h.finish()
+	h.succeeded(0, 10)
+	h.succeeded(1, 3)
+	h.empty()
+}
+
 // An executor whose slots do not suffice for one task serves nobody.
 func TestASlotLostOfATaskThatTakesTwo(t *testing.T) {
 	cfg := one(2)
