@@ -82,6 +82,9 @@ func (c *composite) add(root, t reflect.Type, offset uintptr, path string) error
 	case reflect.Struct:
 		for i := range t.NumField() {
 			f := t.Field(i)
+			if f.Name == "_" { // as with ==
+				continue
+			}
 			if err := c.add(root, f.Type, offset+f.Offset, path+"."+f.Name); err != nil {
 				return err
 			}

@@ -16,8 +16,8 @@ import (
 // The order is that of the type: numbers by value, with −0 equal to 0 and NaN
 // equal to itself and above everything (as in Spark); strings and byte
 // arrays by bytes; false before true; arrays and structs by their parts, in
-// order. Keys that compare equal have one hash, and the other way round none
-// is promised.
+// order, without blank fields. Keys that compare equal have one hash, and the
+// other way round none is promised.
 type Key[K any] struct {
 	// Prefix maps a key to a word whose unsigned order never contradicts
 	// Compare: a smaller prefix means a smaller key.

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // checkKey compares a key type's order with less on sorted, distinct keys,
@@ -229,6 +231,87 @@ func TestPaddingIsNoPartOfAKey(t *testing.T) {
 	if forms := formsOf(t, k, []inner{view[0], {1, 2}}); forms[0] != forms[1] {
 		t.Error("padding changes the form")
 	}
+}
+
+// Two keys that == finds equal are one, whatever is in their blank fields.
+func TestBlankFieldsAreNoPartOfAKey(t *testing.T) {
+	type word struct {
+		A int16
+		_ int16
+		B int32
+	}
+	type two struct {
+		A int64
+		_ [3]byte
+		B bool
+	}
+	type long struct{ A, _, B int64 }
+	type named struct {
+		A int8
+		_ int32
+		B string
+	}
+	blanked(t, word{A: 1, B: 2}, word{A: 2})
+	blanked(t, two{A: 1}, two{A: 1, B: true})
+	blanked(t, long{A: 1, B: 2}, long{A: 1, B: 3})
+	blanked(t, named{A: 1, B: "x"}, named{A: 1, B: "y"})
+}
+
+// blanked checks two keys in order, the first with different blank fields.
+func blanked[K any](t *testing.T, k, next K) {
+	t.Helper()
+	keys := []K{k, k, next}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[K]()) {
+		if f.Name == "_" {
+			for i := range f.Type.Size() {
+				*(*byte)(unsafe.Add(unsafe.Pointer(&keys[1]), f.Offset+i)) = 0xee
+			}
+		}
+	}
+	checkKey(t, [][]K{keys[:2], keys[2:]})
+}
+
+// One long key among short ones takes room for itself, not for a batch of such.
+func TestTextFormsTakeTheRoomTheyNeed(t *testing.T) {
+	type named struct {
+		Name string
+		N    int64
+	}
+	k, err := KeyOf[named]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := make([]named, 512)
+	for i := range keys {
+		keys[i] = named{strconv.Itoa(i), int64(i)}
+	}
+	texts := make([]string, len(keys))
+	for _, long := range []int{0, 300} {
+		keys[long].Name = strings.Repeat("x", 1<<20)
+		if room := cap(k.Binary.Texts(texts, ColumnOf(keys), nil)); room > 3<<20 {
+			t.Errorf("the forms of keys of 1 MiB, the long one the %dth, took %d bytes", long, room)
+		}
+		back := make([]named, len(keys))
+		if k.Binary.FromTexts(ColumnOf(back), texts); !slices.Equal(back, keys) {
+			t.Error("the keys came back as others")
+		}
+	}
+}
+
+// Where words do not start with their low byte, a float's bits are not in one
+// in their order: its equals could not be made one.
+func TestFloatsKeepOutOfTurnedWords(t *testing.T) {
+	defer func(was bool) { bigEndian = was }(bigEndian)
+	bigEndian = true
+	type turned struct{ A, B float32 }
+	k, err := KeyOf[turned]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Binary.Word {
+		t.Error("floats lie in a word the wrong way round")
+	}
+	checkKey(t, [][]turned{{{0, 1}, {float32(math.Copysign(0, -1)), 1}}, {{1, 0}}, {{float32(math.NaN()), 0}}})
 }
 
 // Short and long texts, at any place in memory, hash by their bytes alone.

@@ -35,8 +35,8 @@ func (c *composite) memory(t reflect.Type) *memoryForm {
 			mask[l.offset+i] = 0xff
 		}
 		if l.kind == reflect.Float64 {
-			if l.offset%8+l.size > 8 {
-				return nil // across the words: on machines that align to four bytes
+			if bigEndian || l.offset%8+l.size > 8 {
+				return nil // turned around in the words, or across them: on machines that align to four bytes
 			}
 			m.floats = append(m.floats, floatPart{l.offset, l.size == 4})
 		}

@@ -3,7 +3,7 @@ package codec
 import "reflect"
 
 // Padded reports whether the encoded rows of T hold bytes that belong to no
-// field: equal rows may then differ in their bytes.
+// field, or to a blank one: equal rows may then differ in their bytes.
 func Padded[T any]() bool { return padded(reflect.TypeFor[T]()) }
 
 func padded(t reflect.Type) bool {
@@ -16,8 +16,8 @@ func padded(t reflect.Type) bool {
 	case reflect.Struct:
 		size := uintptr(0)
 		for i := range t.NumField() {
-			f := t.Field(i).Type
-			if size += f.Size(); padded(f) {
+			f := t.Field(i)
+			if size += f.Type.Size(); f.Name == "_" && f.Type.Size() > 0 || padded(f.Type) {
 				return true
 			}
 		}

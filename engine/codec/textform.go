@@ -141,8 +141,11 @@ func (f *textForm) toTexts(dst []string, keys Column, scratch []byte) []byte {
 	for i := 0; i < len(dst); i++ {
 		p := keys.at(i)
 		end := at + f.size(p)
-		if end > len(scratch) { // views must not move: once more, with more room
-			scratch = make([]byte, 2*end/(i+1)*len(dst)+end)
+		if end > len(scratch) { // views must not move: once more, with room for all
+			for j := i + 1; j < len(dst); j++ {
+				end += f.size(keys.at(j))
+			}
+			scratch = make([]byte, end+end/4)
 			i, at = -1, 0
 			continue
 		}
