@@ -120,7 +120,7 @@ func (d *Dataset[T]) save(t *Task, part int) error {
 // frames: rows, length and CRC-32C of the payload (uint32 each), payload.
 func (d *Dataset[T]) checkpointTo(ctx context.Context, dir string) error {
 	fail := func(err error) error {
-		return fmt.Errorf("cannot checkpoint %s to %s: %w", d.op.node.Name, dir, err)
+		return fmt.Errorf("cannot checkpoint %s: %w", d.op.node.Name, err) // which names dir
 	}
 	dir = filepath.Join(dir, fmt.Sprintf("rdd-%d", d.op.node.ID))
 	c := mustCodec[T]("Checkpoint")

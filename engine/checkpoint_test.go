@@ -155,6 +155,9 @@ func TestCheckpointIntoAnImpossibleFolder(t *testing.T) {
 	d := engine.Map(engine.Range(r.Session, 10, 2), func(v int64) int64 { return v }).Checkpoint(file)
 	_, err := d.Count(t.Context())
 	wantError(t, err, "cannot checkpoint", file)
+	if n := strings.Count(err.Error(), file); n != 1 {
+		t.Errorf("the error names the folder %d times: %v", n, err)
+	}
 	n, err := d.Count(t.Context()) // the lineage is not cut
 	check(t, err, n, 10)
 }
