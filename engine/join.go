@@ -63,6 +63,7 @@ type joining[K, V, W any] struct {
 	op    *operator
 	left  *joinSide[K, V]
 	right *joinSide[K, W]
+	dealt []byte // what deal said, for whoever learns; nil: it was not asked
 }
 
 // joinSide is one input of a join.

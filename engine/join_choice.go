@@ -55,11 +55,14 @@ func learntJoin(data []byte, dep *plan.ShuffleDep) (how joinChoice, deal *spill.
 // of its spark.sql.autoBroadcastJoinThreshold).
 func (j *joining[K, V, W]) choose(l *learning) error {
 	s, node := l.s, j.op.node
-	deal := j.deal(s)
-	if len(deal) > 0 {
+	if j.dealt == nil {
+		// Once: outputs of a map stage that failed, in an earlier try, stay.
+		j.dealt = j.deal(s)
+	}
+	if j.dealt[0] == dealt {
 		// For the map stage that tells. It stays if that fails: what a later
 		// job finds written must be what it reads, and so it shuffles both.
-		s.learn(node.ID, append([]byte{byte(undecided)}, deal...))
+		s.learn(node.ID, append([]byte{byte(undecided)}, j.dealt...))
 	}
 	how := holdNone
 	limit := s.joinLimit()
@@ -94,30 +97,27 @@ func (j *joining[K, V, W]) choose(l *learning) error {
 			}}, dep)
 		}
 	}
-	s.learn(node.ID, append([]byte{byte(how)}, deal...))
+	s.learn(node.ID, append([]byte{byte(how)}, j.dealt...))
 	return nil
 }
 
 // deal says how the keys are dealt out to the reducers, encoded, where they
 // are known to be whole numbers close together: those of the side of fewer
-// rows, of which tables are made. It is nil where keys are hashed.
+// rows, of which tables are made.
 func (j *joining[K, V, W]) deal(s *Session) []byte {
 	left, right := j.left.data.op.node, j.right.data.op.node
 	if !codec.KeyLeads[Pair[K, V]]() || !codec.KeyLeads[Pair[K, W]]() || !s.cachedWhole(left) || !s.cachedWhole(right) {
-		return nil
+		return []byte{hashed}
 	}
 	span, known := s.nodeKeys(right.ID)
 	other, also := s.nodeKeys(left.ID)
 	if !known || !also {
-		return nil
+		return []byte{hashed}
 	}
 	if other.Rows < span.Rows {
 		span = other
 	}
-	if data := encodeDeal(span, j.left.dep); data[0] == dealt {
-		return data
-	}
-	return nil
+	return encodeDeal(span, j.left.dep)
 }
 
 // holdable reports whether a side may be held while the other is computed
