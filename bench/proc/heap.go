@@ -65,7 +65,8 @@ func (s *Setup) armFloor() {
 		if s.restored {
 			return
 		}
-		// A change stops the world, so small ones are not made.
+		// A change stops the world, so small ones are not made: what is
+		// collected may lie an eighth beside the floor.
 		was := s.floor.percent
 		if now := percentFor(s.floor.bytes); now > was+was/8 || now < was-was/8 {
 			s.floor.percent = now
