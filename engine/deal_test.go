@@ -170,3 +170,32 @@ func TestDealtJoinAfterAFailure(t *testing.T) {
 		check(t, err, n, int64(4000*repeats))
 	}
 }
+
+// An aggregation of keys that were dealt leaves an attempt memory for what its
+// user's code asks, as one does that spills.
+func TestDealtLeavesMemory(t *testing.T) {
+	const keys, ask = 90_000, 45 * units.MiB // of 64, and states of 23 for each partition
+	s := open(t, engine.Config{Cores: 1, Memory: 96 * units.MiB, Conf: conf("task.maxFailures", "1")})
+	rows := make([]numbered, keys)
+	for i := range rows {
+		rows[i] = numbered{Key: int64(i), Value: 1}
+	}
+	cached := engine.Parallelize(s, rows, 2).Persist(block.DiskOnly)
+	n, err := cached.Count(t.Context())
+	check(t, err, n, keys)
+	type state [64]int64
+	reduced := engine.AggregateByKey(cached, func() (s state) { return s }, func(s state, v int64) state { s[0] += v; return s },
+		func(a, b state) state { a[0] += b[0]; return a }, engine.Partitions(2))
+	n, err = engine.MapBatches(reduced, func(t *engine.Task, dst []int64, src []engine.Pair[int64, state]) ([]int64, error) {
+		r, err := t.Reserve("what it needs", ask)
+		if err != nil {
+			return nil, err
+		}
+		r.Release()
+		for _, p := range src {
+			dst = append(dst, p.Key)
+		}
+		return dst, nil
+	}).Count(t.Context())
+	check(t, err, n, keys)
+}

@@ -69,7 +69,9 @@ func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggrega
 				}
 				a.Expect(bytes / size)
 				if deal := dealOf(t.stage.bin.learnt(out.op.node.ID), dep); deal != nil {
-					if err := a.Dealt(*deal, part, bytes/size); err != nil {
+					// Half of a core's share, with the storage region full: the
+					// rest is for what else the attempt does.
+					if err := a.Dealt(*deal, part, bytes/size, t.g.memory.Total()/int64(4*t.g.slots)); err != nil {
 						return err
 					}
 				}

@@ -482,7 +482,8 @@ func (a *Aggregator[K, V, C]) AddFrame(data []byte, rows int) error {
 }
 
 // Emit ends adding and pushes every key with its result, once, in an order
-// that depends on the keys' hashes.
+// that depends on the keys' hashes, or, where keys were dealt out, first those
+// in the order of their rounds.
 func (a *Aggregator[K, V, C]) Emit(emit func([]codec.Pair[K, C]) error) error {
 	return a.impl.emit(emit)
 }

@@ -170,7 +170,7 @@ func aggregatedDealt[C comparable](t *testing.T, b *bench, d Deal, reducer int, 
 		t.Fatal(err)
 	}
 	defer g.Close()
-	if err := g.Dealt(d, reducer, int64(len(values)+len(partial))); err != nil {
+	if err := g.Dealt(d, reducer, int64(len(values)+len(partial)), math.MaxInt64); err != nil {
 		t.Fatal(err)
 	}
 	for in := values; len(in) > 0; {
@@ -210,11 +210,13 @@ func TestDealtForm(t *testing.T) {
 	for name, c := range map[string]struct {
 		share units.Bytes
 		rows  int64
+		most  int64
 		array bool
 	}{
-		"room":         {64 * units.MiB, 1 << 20, true},
-		"few rows":     {64 * units.MiB, 1000, false},
-		"short memory": {6 * units.MiB, 1 << 20, false}, // 4 MiB of states
+		"room":         {64 * units.MiB, 1 << 20, 5 << 20, true},
+		"few rows":     {64 * units.MiB, 1000, 5 << 20, false},
+		"short memory": {6 * units.MiB, 1 << 20, 5 << 20, false}, // 4 MiB of states
+		"too large":    {64 * units.MiB, 1 << 20, 4 << 20, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, c.share)
@@ -223,7 +225,7 @@ func TestDealtForm(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer g.Close()
-			if err := g.Dealt(d, 1, c.rows); err != nil {
+			if err := g.Dealt(d, 1, c.rows, c.most); err != nil {
 				t.Fatal(err)
 			}
 			if _, array := g.impl.(*dealt[int64, int64, int64]); array != c.array {
@@ -344,7 +346,7 @@ func BenchmarkDealt(b *testing.B) {
 				}
 				g.Expect(rows)
 				if form == "array" {
-					if err := g.Dealt(d, reducer, rows); err != nil {
+					if err := g.Dealt(d, reducer, rows, math.MaxInt64); err != nil {
 						b.Fatal(err)
 					}
 				}

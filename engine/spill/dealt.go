@@ -17,8 +17,8 @@ import (
 // what it takes in a table that is half full.
 //
 // The array is not spilled: there is one only where memory allows as much
-// again. Keys that were not dealt go to the aggregation that it stands before,
-// whose keys are others.
+// again, and no larger one than the caller says. Keys that were not dealt go to
+// the aggregation that it stands before, whose keys are others.
 type dealt[K, V, C any] struct {
 	aggregation[K, V, C]
 	env     Env
@@ -33,14 +33,16 @@ type dealt[K, V, C any] struct {
 
 // Dealt tells that the keys were dealt out, this aggregator's to reducer, and
 // about how many rows will be added. It has no effect where memory is short,
-// or where there would be more places than rows. Call it before adding.
-func (a *Aggregator[K, V, C]) Dealt(d Deal, reducer int, rows int64) error {
+// where more than most bytes of it would be taken, which nobody could ask back
+// until Emit is done, or where there would be more places than rows. Call it
+// before adding.
+func (a *Aggregator[K, V, C]) Dealt(d Deal, reducer int, rows, most int64) error {
 	if !a.key.Binary.Direct || !codec.IsPlain[C]() || unsafe.Sizeof(*new(C)) == 0 || int64(d.rounds())/dealRows > rows {
 		return nil
 	}
 	t := &dealt[K, V, C]{aggregation: a.impl, env: a.env.complete(), agg: a.agg, deal: d, reducer: reducer}
 	t.c = t.env.Memory.Consumer(a.name, nil)
-	ok, err := t.allocate()
+	ok, err := t.allocate(most)
 	if !ok {
 		t.c.Close()
 		return err
@@ -49,11 +51,15 @@ func (a *Aggregator[K, V, C]) Dealt(d Deal, reducer int, rows int64) error {
 	return nil
 }
 
-// allocate takes the memory for all states, if as much stays free.
-func (t *dealt[K, V, C]) allocate() (ok bool, err error) {
+// allocate takes the memory for all states, if it is no more than most bytes
+// and as much stays free.
+func (t *dealt[K, V, C]) allocate(most int64) (ok bool, err error) {
 	n := t.deal.rounds()
 	bits := (n + 63) / 64 * 8
 	size := bits + n*int(unsafe.Sizeof(*new(C)))
+	if int64(size) > most {
+		return false, nil
+	}
 	p, err := t.c.Alloc(max(size, firstPage))
 	if err == nil {
 		var probe *memory.Page
