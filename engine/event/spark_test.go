@@ -87,6 +87,38 @@ func TestSparkFields(t *testing.T) {
 	}
 }
 
+// What checks the logs finds what is wrong with one.
+func TestSparkFaultsAreFound(t *testing.T) {
+	good, err := os.ReadFile(filepath.Join("testdata", "session.spark.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSpark(t, "whole", string(good))
+	lines := strings.SplitAfter(string(good), "\n")
+	without := func(kind string) string {
+		i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, `{"Event":"SparkListener`+kind+`"`) })
+		return strings.Join(slices.Concat(lines[:i], lines[i+1:]), "")
+	}
+	swapped := func(from, to string) string { return strings.Replace(string(good), from, to, 1) }
+	for what, text := range map[string]string{
+		"no executor": without("ExecutorAdded"), "no start of a job": without("JobStart"), "no end of a job": without("JobEnd"),
+		"no start of a stage": without("StageSubmitted"), "no end of a stage": without("StageCompleted"),
+		"no start of an attempt": without("TaskStart"), "no end of an attempt": without("TaskEnd"), "no end": without("ApplicationEnd"),
+		"no application": without("ApplicationStart"), "no environment": without("EnvironmentUpdate"), "no version": without("LogStart"),
+		"an unknown place": swapped(`"Locality":"PROCESS_LOCAL"`, `"Locality":"NEAR"`), "an unknown end": swapped(`"Reason":"Success"`, `"Reason":"Fine"`),
+		"a number as text": swapped(`"Finish Time":0`, `"Finish Time":"0"`), "a missing field": swapped(`"Index":0,`, ``),
+		"a field too many": swapped(`"Index":0,`, `"Index":0,"Indices":1,`), "a stage that is not described": swapped(`"Stage IDs":[0,`, `"Stage IDs":[0,7,`),
+		"an event in second place": swapped(`{"Event":"SparkListenerTaskStart",`, `{"Stage ID":0,"Event":"SparkListenerTaskStart",`),
+	} {
+		if text == string(good) {
+			t.Errorf("%s: nothing was changed", what)
+		}
+		if len(sparklog.Check(text, true)) == 0 {
+			t.Errorf("%s: no fault was found", what)
+		}
+	}
+}
+
 // The whole log of a small session, line by line, and of one whose
 // attempts end in every way. Both have been opened in the History Server.
 func TestEVT_002_SparkGolden(t *testing.T) {

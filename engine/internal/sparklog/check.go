@@ -16,6 +16,7 @@ import (
 type (
 	shape  map[string]any // field, "?" in front when it may be missing → kind
 	array  struct{ of any }
+	oneOf  []string
 	kindOf string
 )
 
@@ -31,10 +32,12 @@ const (
 )
 
 var (
+	localities   = oneOf{"PROCESS_LOCAL", "NODE_LOCAL", "NO_PREF", "RACK_LOCAL", "ANY"}
+	determinisms = oneOf{"DETERMINATE", "UNORDERED", "INDETERMINATE"}
 	managerShape = shape{"Executor ID": textField, "Host": textField, "Port": positiveField}
 	levelShape   = shape{"Use Disk": boolField, "Use Memory": boolField, "?Use Off Heap": boolField, "Deserialized": boolField, "Replication": integerField}
 	rddShape     = shape{"RDD ID": integerField, "Name": textField, "?Scope": textField, "?Callsite": textField, "?Parent IDs": array{integerField},
-		"Storage Level": levelShape, "?Barrier": boolField, "?DeterministicLevel": textField, "Number of Partitions": integerField,
+		"Storage Level": levelShape, "?Barrier": boolField, "?DeterministicLevel": determinisms, "Number of Partitions": integerField,
 		"Number of Cached Partitions": integerField, "Memory Size": integerField, "Disk Size": integerField}
 	accumShape = shape{"ID": integerField, "?Name": textField, "?Update": textField, "?Value": textField, "?Internal": boolField, "?Count Failed Values": boolField}
 	stageShape = shape{"Stage ID": integerField, "?Stage Attempt ID": integerField, "Stage Name": textField, "Number of Tasks": integerField,
@@ -42,7 +45,7 @@ var (
 		"?Completion Time": integerField, "?Failure Reason": textField, "?Accumulables": array{accumShape}, "?Resource Profile Id": integerField,
 		"?Shuffle Push Enabled": boolField, "?Shuffle Push Mergers Count": integerField}
 	taskShape = shape{"Task ID": integerField, "Index": integerField, "?Attempt": integerField, "?Partition ID": integerField, "Launch Time": integerField,
-		"Executor ID": textField, "Host": textField, "Locality": textField, "?Speculative": boolField, "Getting Result Time": integerField,
+		"Executor ID": textField, "Host": textField, "Locality": localities, "?Speculative": boolField, "Getting Result Time": integerField,
 		"Finish Time": integerField, "Failed": boolField, "?Killed": boolField, "?Accumulables": array{accumShape}}
 	metricsShape = shape{"Executor Deserialize Time": integerField, "?Executor Deserialize CPU Time": integerField, "Executor Run Time": integerField,
 		"?Executor CPU Time": integerField, "?Peak Execution Memory": integerField, "?Peak On Heap Execution Memory": integerField,
@@ -83,13 +86,13 @@ var (
 		"SparkListenerApplicationEnd":   {"Timestamp": integerField, "?ExitCode": integerField},
 		"SparkListenerJobStart": {"Job ID": integerField, "?Submission Time": integerField, "?Stage Infos": array{stageShape},
 			"Stage IDs": array{integerField}, "?Properties": textMap},
-		"SparkListenerJobEnd": {"Job ID": integerField, "?Completion Time": integerField, "Job Result": shape{"Result": textField,
+		"SparkListenerJobEnd": {"Job ID": integerField, "?Completion Time": integerField, "Job Result": shape{"Result": oneOf{"JobSucceeded", "JobFailed"},
 			"?Exception": shape{"?Message": textField, "?Stack Trace": array{shape{}}}}},
 		"SparkListenerStageSubmitted":    {"Stage Info": stageShape, "?Properties": textMap},
 		"SparkListenerStageCompleted":    {"Stage Info": stageShape},
 		"SparkListenerTaskStart":         {"Stage ID": integerField, "?Stage Attempt ID": integerField, "Task Info": taskShape},
 		"SparkListenerTaskGettingResult": {"Task Info": taskShape},
-		"SparkListenerTaskEnd": {"Stage ID": integerField, "?Stage Attempt ID": integerField, "Task Type": textField,
+		"SparkListenerTaskEnd": {"Stage ID": integerField, "?Stage Attempt ID": integerField, "Task Type": oneOf{"ResultTask", "ShuffleMapTask"},
 			"Task End Reason": reasonField, "Task Info": taskShape, "?Task Metrics": metricsShape},
 		"org.apache.spark.scheduler.SparkListener" + "SpeculativeTaskSubmitted": {"stageId": integerField, "stageAttemptId": integerField},
 		"org.apache.spark.scheduler.SparkListener" + "ExecutorExcluded":         {"time": integerField, "executorId": textField, "taskFailures": integerField},
@@ -147,6 +150,10 @@ func misfit(at string, v any, want any) string {
 				return bad
 			}
 		}
+	case oneOf:
+		if text, ok := v.(string); !ok || !slices.Contains(want, text) {
+			return wrong()
+		}
 	case kindOf:
 		switch want {
 		case integerField:
@@ -200,14 +207,18 @@ func misfit(at string, v any, want any) string {
 
 // Check returns what keeps the History Server from reading a log whole, or
 // from reading it right: file rules of §10.1, fields of §10.3, order of §10.2.
-// timed says that every attempt's end has a time.
-func Check(text string, timed bool) (faults []string) {
+// whole says that it tells of a whole session: stages of their jobs, attempts
+// of executors that are there, and of each start its end, with a time.
+func Check(text string, whole bool) (faults []string) {
 	bad := func(line int, format string, args ...any) {
 		faults = append(faults, fmt.Sprintf("line %d: ", line)+fmt.Sprintf(format, args...))
 	}
 	var events []string
 	submitted := make(map[string]bool) // stages by id and attempt
 	running := make(map[string]bool)   // tasks by id
+	named := make(map[string]bool)     // stages that a job's start lists, by id
+	there := make(map[string]bool)     // executors
+	open := make(map[string]int)       // what began and has not ended: the line of its start
 	for l := range strings.Lines(text) {
 		n := len(events) + 1
 		d := json.NewDecoder(strings.NewReader(l))
@@ -240,23 +251,53 @@ func Check(text string, timed bool) (faults []string) {
 			return fmt.Sprint(at)
 		}
 		switch event {
+		case "SparkListenerExecutorAdded":
+			there[field("Executor ID")] = true
+		case "SparkListenerExecutorRemoved":
+			delete(there, field("Executor ID"))
+		case "SparkListenerJobStart":
+			infos, _ := v["Stage Infos"].([]any)
+			ids := []string{}
+			for _, s := range infos {
+				ids = append(ids, fmt.Sprint(s.(map[string]any)["Stage ID"]))
+				named[ids[len(ids)-1]] = true
+			}
+			if list := fmt.Sprint(v["Stage IDs"]); list != fmt.Sprint(ids) {
+				bad(n, "stages %s, described are %v", list, ids)
+			}
+			open["job "+field("Job ID")] = n
+		case "SparkListenerJobEnd":
+			delete(open, "job "+field("Job ID"))
+		case "SparkListenerStageCompleted":
+			delete(open, "stage "+field("Stage Info", "Stage ID")+"."+field("Stage Info", "Stage Attempt ID"))
 		case "SparkListenerStageSubmitted":
+			if whole && !named[field("Stage Info", "Stage ID")] {
+				bad(n, "a stage of no job")
+			}
+			open["stage "+field("Stage Info", "Stage ID")+"."+field("Stage Info", "Stage Attempt ID")] = n
 			submitted[field("Stage Info", "Stage ID")+"."+field("Stage Info", "Stage Attempt ID")] = true
 		case "SparkListenerTaskStart":
 			if !submitted[field("Stage ID")+"."+field("Stage Attempt ID")] {
 				bad(n, "task of a stage that was not submitted")
 			}
+			if whole && !there[field("Task Info", "Executor ID")] {
+				bad(n, "task on executor %s, which is not there", field("Task Info", "Executor ID"))
+			}
 			running[field("Task Info", "Task ID")] = true
+			open["task "+field("Task Info", "Task ID")] = n
 		case "SparkListenerTaskEnd":
 			if !running[field("Task Info", "Task ID")] {
 				bad(n, "end of a task that did not start")
 			}
-			if timed && field("Task Info", "Finish Time") == "0" {
+			if whole && field("Task Info", "Finish Time") == "0" {
 				bad(n, "a task ended at 0")
 			}
-			if !slices.Contains([]string{"ResultTask", "ShuffleMapTask"}, field("Task Type")) {
-				bad(n, "task type %s", field("Task Type"))
-			}
+			delete(open, "task "+field("Task Info", "Task ID"))
+		}
+	}
+	for what, line := range open {
+		if whole {
+			bad(line, "%s does not end", what)
 		}
 	}
 	position := func(event string) int { return slices.Index(events, event) }
