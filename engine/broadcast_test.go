@@ -79,7 +79,6 @@ func TestBroadcastUnderPressure(t *testing.T) {
 	check(t, b.Destroy(), r.held("broadcast"), 0)
 }
 
-// A handle of data is not data: it has no binary form.
 // A session that is closed while a value is encoded takes it no more, and says
 // why; one that is closed while a value is stored waits for that.
 func TestBroadcastWhileTheSessionCloses(t *testing.T) {
@@ -111,6 +110,7 @@ func TestBroadcastWhileTheSessionCloses(t *testing.T) {
 	}
 }
 
+// A handle of data is not data: it has no binary form.
 func TestBCT_003_DatasetAsValue(t *testing.T) {
 	r := start(t, engine.Config{})
 	d := engine.Range(r.Session, 10, 2)
@@ -156,6 +156,8 @@ func TestBCT_002_RandomPayloads(t *testing.T) {
 	}
 }
 
+// NOT APPLICABLE: BCT-004 as to a copy on each executor, because executors share
+// what was decoded, as they share their process.
 func TestBCT_004_NeverReadNeverDecoded(t *testing.T) {
 	r := start(t, engine.Config{})
 	b, err := engine.NewBroadcast(r.Session, strings.Repeat("x", 100_000))
@@ -173,6 +175,10 @@ func TestBCT_004_NeverReadNeverDecoded(t *testing.T) {
 }
 
 // Task binaries are broadcasts: they go with their stages (CLN-004).
+//
+// NOT APPLICABLE: CLN-004 as to what nobody refers to any more, because nothing
+// here follows the collector: datasets go with their scope or persistence
+// (TestScopeReleasesWhatItBuilt), broadcasts when they are destroyed.
 func TestCLN_004_TaskBinariesGo(t *testing.T) {
 	r := start(t, engine.Config{})
 	for range 20 {

@@ -278,7 +278,7 @@ func TestCAN_003_SharedStageSurvives(t *testing.T) {
 	wantPairs(t, second(), got, wantSums(4000, 10))
 }
 
-// TestCAN_004 cancels a job that iterates over what it fetched: the next
+// TestCAN_004 cancels a job that iterates over records without end: the next
 // batch ends it although user code never looks.
 func TestCAN_004_IterationStopsAtTheNextBatch(t *testing.T) {
 	r := start(t, engine.Config{})
@@ -298,6 +298,33 @@ func TestCAN_004_IterationStopsAtTheNextBatch(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	check(t, nil, r.rec.ended(task.Success), 0)
+}
+
+// The same of what was fetched: after its kill an attempt is given no more.
+func TestCAN_004_IterationOverShuffleInputStops(t *testing.T) {
+	r := start(t, engine.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var batches [2]atomic.Int64
+	err := engine.RunJob(ctx, engine.Repartition(engine.Range(r.Session, 400_000, 2), 2), nil,
+		func(t *engine.Task, next func(func([]int64) error) error) (int64, error) {
+			return 0, next(func([]int64) error {
+				batches[t.Partition].Add(1)
+				cancel()
+				<-t.Context().Done()
+				return nil // as one who does not look
+			})
+		}, func(int, int64) error { return nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	r.finish()
+	check(t, nil, r.rec.ended(task.TaskKilled) > 0, true)
+	for p := range batches {
+		if n := batches[p].Load(); n > 1 {
+			t.Errorf("reducer %d was given %d batches", p, n)
+		}
+	}
 }
 
 // Cancelling, or closing the session, in the midst of a sort that spills.

@@ -112,6 +112,19 @@ func TestDAG_021_ZeroPartitions(t *testing.T) {
 	check(t, nil, []int{len(of[*event.JobStart](r.rec)), len(of[*event.JobEnd](r.rec))}, []int{1, 1})
 }
 
+// Partitions are enumerated by who builds a dataset, who is told what fails.
+func TestDAG_030_PartitionsThatCannotBeFound(t *testing.T) {
+	r := start(t, engine.Config{})
+	missing := filepath.Join(t.TempDir(), "missing")
+	_, err := engine.TextFiles(r.Session, []string{missing}, 2)
+	wantError(t, err, missing)
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+	n, err := engine.Range(r.Session, 10, 2).Count(t.Context())
+	check(t, err, n, 10)
+}
+
 func TestNoRecords(t *testing.T) {
 	r := start(t, engine.Config{})
 	d := noRecords(t, r)

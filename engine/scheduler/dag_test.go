@@ -164,6 +164,9 @@ func TestDAG_006_OutputsLostWhileTheStageRuns(t *testing.T) {
 	h.empty()
 }
 
+// NOT APPLICABLE: DAG-007 as to a success that has to be ignored, because the
+// attempts of a lost executor end with it: what comes of them later is of
+// nobody, and satisfies no partition.
 func TestDAG_007_OnlyWhatIsMissingIsRunAgain(t *testing.T) {
 	h := newHarness(t, two(2))
 	d, r := mapReduce(h, 3, 1)
@@ -534,6 +537,8 @@ func TestDAG_019_DuplicateSuccessCountsOnce(t *testing.T) {
 	h.empty()
 }
 
+// NOT APPLICABLE: DAG-021 as to the cancellation, because a job that has ended
+// is forgotten: its caller has its answer.
 func TestDAG_021_NoPartitions(t *testing.T) {
 	h := newHarness(t, one(1))
 	h.submit(0, h.node(0))

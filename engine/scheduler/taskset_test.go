@@ -371,18 +371,50 @@ func TestTSM_014_TSM_015_LevelsFollowExecutors(t *testing.T) {
 }
 
 func TestTSM_016_OnlyDelayIsADelayRefusal(t *testing.T) {
+	// again offers what is free once more.
+	again := func(h *harness, ts *taskSet, why string) {
+		t.Helper()
+		ts.rejected = false
+		h.core.offers = true
+		h.running(h.order[0])
+		if ts.rejected || ts.opens != 0 {
+			t.Fatalf("%s was taken for a delay", why)
+		}
+	}
 	h := newHarness(t, waits(two(1)))
 	h.submit(0, h.node(1))
-	ts := h.core.sets[0]
-	if ts.rejected || ts.opens != 0 {
-		t.Fatal("nothing pending was taken for a refusal")
-	}
+	again(h, h.core.sets[0], "that nothing is pending")
 	h.finish()
 	h.succeeded(0, 1)
+
+	h = newHarness(t, waits(two(1)))
+	h.submit(0, prefer(h, "a@ha", "a@ha"))
+	ts := h.core.sets[0]
+	if !ts.rejected || len(h.order) != 1 { // b, for the second task
+		t.Fatalf("refused %v, %d launched", ts.rejected, len(h.order))
+	}
+	h.core.drain(ts)
+	again(h, ts, "that the set drains")
+	h.finish()
+
+	// The executor whose slots are free is excluded, and the other is taken.
+	h = newHarness(t, excluding(t, waits(executors("a@ha:2", "b@hb:1"))))
+	h.submit(0, prefer(h, "a@ha", "a@ha", "b@hb"))
+	h.failOn(0, 0, "a")
+	h.failOn(0, 1, "a")
+	if ts = h.core.sets[0]; !ts.health.bars(h.core.executor("a")) || h.core.executor("a").free != 2 || len(h.order) != 1 {
+		t.Fatal("a is not excluded, or b is free")
+	}
+	again(h, ts, "that an executor is excluded")
+	h.finish()
+	h.after(time.Minute)
+	h.finish()
+	h.succeeded(0, 3)
+	h.empty()
 }
 
 func TestTSM_017_PartitionDoneElsewhere(t *testing.T) {
-	h := newHarness(t, one(1))
+	h := newHarness(t, speculating(t, one(3), "speculation.quantile", "0.3"))
 	h.submit(0, h.node(3))
 	ts := h.core.sets[0]
 	h.core.partitionDone(ts, 1)
@@ -393,8 +425,13 @@ func TestTSM_017_PartitionDoneElsewhere(t *testing.T) {
 	if ts.left != 2 {
 		t.Fatal("counted twice")
 	}
+	h.after(time.Minute) // a check, which knows of no time that a task took
+	if got := h.marked(); ts.spec.times.len() != 0 || len(got) != 0 {
+		t.Fatalf("%d times are known; marked %q", ts.spec.times.len(), got)
+	}
 	h.do(&AllCancelled{})
 	h.diesAll()
+	h.empty()
 }
 
 func TestTSM_018_DescriptionTooLarge(t *testing.T) {
@@ -1051,6 +1088,13 @@ func TestMOT_005_ReducePreference(t *testing.T) {
 	if got := hosts(0.2); got != "[{host-A } {host-B }]" {
 		t.Errorf("0.2: %s", got)
 	}
+	o.register(2, 3) // three executors of one host
+	for i := range int32(3) {
+		o.add(2, i, task.NewMapStatus(task.Location{Host: "h", Executor: id.Executor(fmt.Sprint(i))}, id.Task(10+i), []int64{5}))
+	}
+	if got := fmt.Sprint(o.prefer(&plan.ShuffleDep{Shuffle: 2, Reducers: 1}, 0.2)[0]); got != "[{h }]" {
+		t.Errorf("three executors of one host: %s", got)
+	}
 	if got := o.prefer(&plan.ShuffleDep{Shuffle: 1, Reducers: preferMax}, 0.2); got != nil {
 		t.Errorf("many reducers: %v", got)
 	}
@@ -1067,6 +1111,8 @@ func TestMOT_005_ReducePreference(t *testing.T) {
 	}
 }
 
+// NOT APPLICABLE: MOT-006 as to goroutines, because the table is the core's,
+// which one goroutine at a time steps.
 func TestMOT_006_MOT_007_Removal(t *testing.T) {
 	var o outputs
 	o.init()

@@ -57,8 +57,8 @@ func TestBlockPathGoldenVectors(t *testing.T) {
 	}
 }
 
-// BLK-023 speaks of two local directories; a session has one, so that part
-// does not apply.
+// NOT APPLICABLE: BLK-023 as to two local directories, because a session has
+// one.
 func TestBLK_023_FilesAreFoundAcrossSubFolders(t *testing.T) {
 	d := openDisk(t, fsys.OS)
 	var names []string
@@ -87,8 +87,8 @@ func TestBLK_023_FilesAreFoundAcrossSubFolders(t *testing.T) {
 	}
 }
 
-// Of BLK-024, chunks and mapping do not apply: files are read in frames, and
-// never mapped.
+// NOT APPLICABLE: BLK-024 as to chunks and mapping, because files are read in
+// frames, and never mapped.
 func TestBLK_024_SizesOnDisk(t *testing.T) {
 	d := openDisk(t, fsys.OS)
 	data := payload(1, 32)

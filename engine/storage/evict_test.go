@@ -57,7 +57,8 @@ func TestBLK_004_PinnedBlocksArePassedOver(t *testing.T) {
 	pin1.Close()
 }
 
-// Of BLK-005, the iterator over the rest does not apply: a writer is a tee.
+// NOT APPLICABLE: BLK-005 as to the iterator over the rest, because a writer is
+// a tee: what did not fit has gone on already.
 func TestBLK_005_BlockTooLargeToUnroll(t *testing.T) {
 	r := newRig(t, 192*kib)
 	r.cache(1, b1, block.MemoryOnly, payload(1, full))
