@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/execbench/execbench/engine"
@@ -176,6 +177,40 @@ func TestACC_009_BlocksOfFailedAttempts(t *testing.T) {
 		n, err = d.Count(t.Context()) // from the cache
 		check(t, err, n, 100)
 		check(t, nil, rows.Value(), want)
+	}
+}
+
+// Nor is it seen by another job while the attempt that cached it may yet fail.
+func TestACC_009_BlocksOfRunningAttempts(t *testing.T) {
+	for tracking, want := range map[string][]int64{"true": {10, 20}, "false": {0, 0}} {
+		r := start(t, engine.Config{Conf: conf("rdd.cache.visibilityTracking.enabled", tracking)})
+		rows := engine.NewLongAccumulator(r.Session, "rows")
+		d := engine.MapBatches(engine.Range(r.Session, 10, 1), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+			rows.Add(t, int64(len(src)))
+			return append(dst, src...), nil
+		}).Cache()
+		cached, looked := make(chan struct{}), make(chan struct{})
+		var once sync.Once
+		fails := engine.MapBatches(d, func(t *engine.Task, dst, src []int64) ([]int64, error) {
+			if t.Number == 0 {
+				once.Do(func() {
+					t.OnComplete(func(*engine.Task) error {
+						close(cached)
+						<-looked
+						return errors.New("after it was cached")
+					})
+				})
+			}
+			return append(dst, src...), nil
+		})
+		wait := background(func() error { _, err := fails.Count(t.Context()); return err })
+		<-cached
+		n, err := d.Count(t.Context())
+		seen := rows.Value()
+		close(looked)
+		check(t, wait(), rows.Value(), want[1])
+		check(t, err, n, 10)
+		check(t, nil, seen, want[0])
 	}
 }
 
