@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -248,87 +247,6 @@ func TestWhatHasBegunIsNotCalledBack(t *testing.T) {
 	h.finish()
 	h.succeeded(0, 100)
 	h.empty()
-}
-
-// Whatever happens, every task gives one result, no slot runs two attempts,
-// and nothing is left. The harness checks every invariant after each event.
-func TestChainsAmidEverything(t *testing.T) {
-	followed := 0
-	for seed := range uint64(60) {
-		rng := rand.New(rand.NewPCG(seed, 1))
-		cfg := chained(1+rng.IntN(3), 1+rng.IntN(8))
-		cfg.MaxFailures = 1000
-		h := newHarness(t, cfg)
-		jobs := map[id.Job]int{}
-		add := func() {
-			n := 1 + rng.IntN(200)
-			node := h.node(n)
-			if rng.IntN(3) == 0 {
-				d := h.shuffle(node, 2+rng.IntN(80))
-				node, n = h.node(d.Reducers, d), d.Reducers
-			}
-			j := id.Job(len(jobs))
-			jobs[j] = n
-			h.submit(j, node)
-		}
-		add()
-		cancelled := map[id.Job]bool{}
-		for step := 0; len(h.order) > 0; step++ {
-			if step > 20000 {
-				t.Fatalf("seed %d: it never ends", seed)
-			}
-			h.now += int64(rng.IntN(2000))
-			switch p := rng.IntN(400); {
-			case p == 0 && len(jobs) < 6:
-				add()
-			case p == 1:
-				j := id.Job(rng.IntN(len(jobs)))
-				if _, over := h.ends[j]; !over {
-					cancelled[j] = true
-				}
-				h.do(&JobCancelled{Job: j, Reason: "at random"})
-			case p == 2:
-				h.do(&TimerDue{})
-			default:
-				// Any attempt that runs: it has begun if none before it lives.
-				var live []id.Task
-				for _, n := range h.order {
-					if before, ok := h.before[n]; !ok || h.tasks[before] == nil {
-						live = append(live, n)
-					}
-				}
-				n := live[rng.IntN(len(live))]
-				switch _, killed := h.killed[n]; {
-				case killed:
-					h.dies(n)
-				case p < 10:
-					h.fail(n)
-				case p < 15:
-					h.running(n)
-				default:
-					h.okAt(n, h.now, h.now)
-				}
-			}
-			open := 0
-			for _, n := range h.starts {
-				open += n
-			}
-			if slots := cfg.Executors[0].Slots; open > slots {
-				t.Fatalf("seed %d: %d attempts run on %d slots\n%s", seed, open, slots, strings.Join(h.out, "\n"))
-			}
-		}
-		for j, n := range jobs {
-			if err := h.ends[j]; err != nil && cancelled[j] {
-				continue
-			}
-			h.succeeded(j, n)
-		}
-		h.empty()
-		followed += len(h.lines("then"))
-	}
-	if followed < 1000 {
-		t.Errorf("%d attempts followed others", followed)
-	}
 }
 
 // One attempt that lost its processor changes little; a change that stays is

@@ -107,6 +107,9 @@ func (c *Core) Handle(now int64, e Event) []Command {
 	c.slabs.kill.reset()
 	c.slabs.emit.reset()
 	c.slabs.start.reset()
+	for _, d := range c.slabs.give.items[:c.slabs.give.used] {
+		*d = Deliver{} // a result is its job's caller's, who may drop it
+	}
 	c.slabs.give.reset()
 	c.slabs.timer.reset()
 

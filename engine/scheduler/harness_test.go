@@ -23,7 +23,7 @@ type harness struct {
 	now    int64
 	out    []string
 	quiet  bool // write nothing down
-	manual bool // task binaries are not made at once
+	manual bool // task binaries are not made at once, nor attempts called back
 
 	nodes    map[int]*plan.Node
 	shuffles map[int]*plan.ShuffleDep
@@ -117,7 +117,7 @@ func (h *harness) submitSpec(j id.Job, spec JobSpec) { h.do(&JobSubmitted{Job: j
 // do takes one event through the core.
 func (h *harness) do(e Event) {
 	h.t.Helper()
-	if h.core.waits > 0 && disturbs(e) {
+	if !h.manual && h.core.waits > 0 && disturbs(e) {
 		h.callBack()
 	}
 	commands := h.core.Handle(h.now, e)

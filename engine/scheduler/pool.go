@@ -14,7 +14,7 @@ type pool struct {
 	poolNode
 	mode     conf.SchedulingMode
 	children []*poolNode
-	sorted   []*poolNode // of this round
+	sorted   []*poolNode // of this round; empty between two
 }
 
 // poolNode is a pool or a task set in its parent's eyes.
@@ -129,6 +129,8 @@ func (p *pool) append(dst []*taskSet) []*taskSet {
 			dst = append(dst, n.set)
 		}
 	}
+	clear(p.sorted) // a task set that ends is not kept
+	p.sorted = p.sorted[:0]
 	return dst
 }
 

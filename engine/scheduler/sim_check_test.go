@@ -58,13 +58,13 @@ func (s *sim) outputOf(r *run) derived {
 	case r.req.Node.Determinism == plan.Indeterminate:
 		d.note(part, int64(r.Task))
 	case s.versions:
-		d.note(part, s.rows(r))
+		d.note(part, s.rowSum(r))
 	}
 	return d
 }
 
-// rows is the checksum of the rows that a map attempt writes.
-func (s *sim) rows(r *run) int64 {
+// rowSum is the checksum of the rows that a map attempt writes.
+func (s *sim) rowSum(r *run) int64 {
 	sum := int64(1 + r.Partition)
 	for _, v := range r.from.from {
 		sum += v
@@ -172,6 +172,21 @@ func (s *sim) checkLaunches(launched []*run) {
 	}
 }
 
+// checkSlots counts what runs, as the events tell, on the slots.
+func (s *sim) checkSlots() {
+	for _, x := range s.execs {
+		n := 0
+		for _, r := range s.runs {
+			if r.on == x && s.starts[r.Task] > 0 {
+				n++
+			}
+		}
+		if n*s.w.cpus > x.slots {
+			s.t.Fatalf("%d attempts run on the %d slots of %s", n, x.slots, x.id)
+		}
+	}
+}
+
 // checkWinners looks at the other attempts of tasks that have succeeded.
 func (s *sim) checkWinners(won []id.TaskAttempt) {
 	for _, a := range won {
@@ -196,66 +211,6 @@ func (s *sim) committed(r *run) {
 	}
 }
 
-// atRest looks at what is left when nothing happens any more.
-func (s *sim) atRest() {
-	for n, j := range s.jobs {
-		if !j.ended {
-			s.t.Fatalf("job %d never ends", n)
-		}
-	}
-	if err := s.core.Empty(); err != nil {
-		s.t.Fatalf("at rest: %v", err)
-	}
-	for _, x := range s.execs {
-		if c := s.core.executor(x.id); x.core != 0 || c.slots != x.slots || c.free != c.slots || !c.alive {
-			s.t.Fatalf("at rest executor %s runs %d attempts, has %d of %d slots free, want %d", x.id, x.core, c.free, c.slots, x.slots)
-		}
-	}
-	timers := 0
-	if s.core.timer != 0 && !s.w.beats { // else the next silence, at least, is looked for
-		timers = 1
-	}
-	for _, left := range []struct {
-		what string
-		n    int
-	}{{"attempts", len(s.runs)}, {"questions", len(s.asked)}, {"stored results", len(s.stored)}, {"task binaries", len(s.binaries)},
-		{"pools' attempts", s.core.root.running}, {"asked task binaries", s.core.asked}, {"timers", timers}} {
-		if left.n != 0 {
-			s.t.Fatalf("at rest %d %s are left", left.n, left.what)
-		}
-	}
-	for n, open := range s.starts {
-		if open != 0 {
-			s.t.Fatalf("attempt %d has a TaskStart and no TaskEnd", n)
-		}
-	}
-	gentle := s.w.gentle()
-	for n, j := range s.jobs {
-		switch {
-		case j.err == nil || errors.Is(j.err, ErrBarrierPattern) || errors.Is(j.err, ErrSlots):
-		case gentle, j.after && s.mustSucceed(j):
-			s.t.Fatalf("nothing goes wrong any more, but job %d fails: %v", n, j.err)
-		}
-	}
-	for _, d := range s.shuffles {
-		s.removeShuffle(d)
-	}
-	if n := len(s.core.outputs.shuffles) + len(s.blocks); n != 0 {
-		s.t.Fatalf("%d map outputs are left", n)
-	}
-	s.stream.close(s)
-}
-
-// mustSucceed reports whether nothing that went wrong before may fail a job in
-// the healed world: it has attempts enough to find all lost outputs, no
-// executor is excluded, and none of its results is undone.
-func (s *sim) mustSucceed(j *simJob) bool {
-	barrier := false
-	walk(j.spec.Final, func(n *plan.Node) bool { barrier = barrier || n.Barrier; return true }, nil)
-	return s.w.patient && !s.w.excludes && !s.w.mismatch && !barrier &&
-		!slices.ContainsFunc(s.w.nodes, func(n nodeSpec) bool { return n.other })
-}
-
 // stream follows the events: each is well formed in its place, and what was
 // written of them reads back as the same.
 type stream struct {
@@ -269,6 +224,10 @@ type stream struct {
 	tries    map[id.StageAttempt]map[int32]int32
 	reported map[id.Task]*TaskStatus
 	excluded map[exclusion]bool
+	follows  map[id.Task]id.Task // in chains: the attempt before
+	leads    map[id.Task]bool    // some follow it
+	neverWas map[id.Task]bool    // called back
+	endedAt  map[id.Task]int64   // as its executor reported
 	log      bytes.Buffer
 	file     *event.File
 	written  []string
@@ -299,7 +258,8 @@ func newStream() *stream {
 	return &stream{jobs: map[id.Job]int{}, stages: map[id.StageAttempt]*stageSeen{}, latest: map[id.Stage]id.StageAttempt{},
 		results: map[id.Job]id.Stage{}, merged: map[id.Stage]map[int32]bool{}, commits: map[[2]int32]id.Task{},
 		tries: map[id.StageAttempt]map[int32]int32{}, reported: map[id.Task]*TaskStatus{},
-		excluded: map[exclusion]bool{}}
+		excluded: map[exclusion]bool{}, follows: map[id.Task]id.Task{}, leads: map[id.Task]bool{},
+		neverWas: map[id.Task]bool{}, endedAt: map[id.Task]int64{}}
 }
 
 func (m *stream) emit(s *sim, e event.Event, merged bool) {
@@ -351,8 +311,17 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		}
 		m.stages[e.Stage.StageAttempt] = &stageSeen{info: e.Stage}
 	case *event.TaskStart:
-		moment(e.Info.Launch)
-		if at := m.stages[e.Info.StageAttempt]; at == nil || !at.open {
+		if m.neverWas[e.Info.Task] {
+			bad("attempt %v was called back", e.Info.TaskAttempt)
+		}
+		if before, follows := m.follows[e.Info.Task]; !follows {
+			moment(e.Info.Launch)
+		} else if end, ended := m.endedAt[before]; ended && e.Info.Launch != end || e.Info.Launch > s.now {
+			bad("attempt %v is launched at %v, and the one before it on its slot ended at %v", e.Info.TaskAttempt, time.Duration(e.Info.Launch), time.Duration(end))
+		}
+		// One that follows another may begin before the driver knows that the
+		// attempt before it could not fetch.
+		if at, follows := m.stages[e.Info.StageAttempt], m.follower(e.Info.Task); at == nil || !at.open && !follows {
 			bad("attempt %v of a stage that is not open", e.Info.TaskAttempt)
 		}
 		tries := m.tries[e.Info.StageAttempt]
@@ -384,11 +353,19 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 			m.resubmitted(s, e, merged, bad)
 			break
 		}
-		moment(e.Info.Finish)
+		if e.Info.Finish == s.now || !m.leads[e.Info.Task] || e.Info.Finish != m.endedAt[e.Info.Task] {
+			moment(e.Info.Finish) // else its slot went on to the next at its end
+		}
+		if e.Info.Finish < e.Info.Launch {
+			bad("attempt %v ends before it began", e.Info.TaskAttempt)
+		}
 		m.ended(s, e, merged, bad)
 	}
 	m.write(s, e)
 }
+
+// follower reports whether an attempt was launched behind another.
+func (m *stream) follower(n id.Task) bool { _, ok := m.follows[n]; return ok }
 
 func excludes(x id.Executor, host string, forStage bool, stage id.StageAttempt) exclusion {
 	if !forStage {

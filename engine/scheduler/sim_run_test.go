@@ -33,7 +33,9 @@ type sim struct {
 
 	execs    []*simExecutor
 	runs     map[id.Task]*run
-	order    []id.Task                      // of runs, as launched
+	order    []id.Task // of runs, as launched
+	rows     []*row
+	due      []Event                        // what commands led to, to be handled before the next event
 	requests map[id.Broadcast]BinaryRequest // by task binary
 	noBinary bool                           // the next one cannot be made
 	alarm    int64
@@ -50,6 +52,8 @@ type sim struct {
 
 	rights map[id.Task]bool // attempts that may commit
 
+	followed, calledBack int // attempts that were to follow others
+
 	stream *stream // what the events tell
 }
 
@@ -58,7 +62,7 @@ type simExecutor struct {
 	id    id.Executor
 	alive bool
 	mute  bool
-	core  int // attempts that the core knows
+	core  int // rows of which the core knows an attempt
 	// What it remembers of map outputs, and as of which epoch.
 	epoch int64
 	known map[id.Shuffle][]*task.MapStatus
@@ -84,13 +88,17 @@ type storedResult struct {
 type run struct {
 	*task.Description
 	fate
-	on      *simExecutor
-	req     BinaryRequest
-	killed  bool
-	right   bool // may commit
-	waiting bool // in a global sync
-	from    derived
-	walked  []*plan.Node
+	on       *simExecutor
+	row      *row
+	req      BinaryRequest
+	launched int64
+	began    int64 // 0: it has not
+	over     bool  // ended; its report may still be held back
+	killed   bool
+	right    bool // may commit
+	waiting  bool // in a global sync
+	from     derived
+	walked   []*plan.Node
 }
 
 type simJob struct {
@@ -200,7 +208,7 @@ func (s *sim) soon(do func()) {
 	s.sent++
 	x ^= x >> 31
 	x *= 0xbf58476d1ce4e5b9
-	s.at(s.now+100_000+int64((x>>32)%2_000_000), do)
+	s.at(s.now+int64(s.w.scaled(time.Duration(100_000+(x>>32)%2_000_000))), do)
 }
 
 // play lets everything happen, heals the world when the storm is over, and
@@ -220,17 +228,22 @@ func (s *sim) play() {
 			s.afterwards()
 			continue
 		}
-		m := queues.Pop(&s.queue).(moment)
-		if !m.beside {
-			s.pending--
-		}
-		s.now = max(s.now, m.at)
-		m.do()
+		s.next()
 		if s.steps > 20*s.w.steps+20_000 {
 			s.t.Fatalf("it never ends")
 		}
 	}
 	s.atRest()
+}
+
+// next does what comes next.
+func (s *sim) next() {
+	m := queues.Pop(&s.queue).(moment)
+	if !m.beside {
+		s.pending--
+	}
+	s.now = max(s.now, m.at)
+	m.do()
 }
 
 // afterwards runs a job on every dataset of the healed world.
@@ -275,7 +288,7 @@ func (s *sim) beat(i int) {
 	if !s.w.beats {
 		return
 	}
-	s.push(moment{at: s.now + int64(150*time.Millisecond), beside: true, do: func() {
+	s.push(moment{at: s.now + int64(s.w.scaled(150*time.Millisecond)), beside: true, do: func() {
 		if s.execs[i] != x || !x.alive {
 			return
 		}
@@ -289,7 +302,7 @@ func (s *sim) beat(i int) {
 func (s *sim) sign(x *simExecutor) {
 	e := &Heartbeat{Executor: x.id}
 	for _, n := range s.order {
-		if r := s.runs[n]; r.on == x {
+		if r := s.runs[n]; r.on == x && r.began > 0 {
 			e.Progress = append(e.Progress, Progress{Task: n, Records: int64(n % 3), RunTime: int64(1 + s.now - r.LaunchTime)})
 		}
 	}
@@ -300,9 +313,37 @@ func (s *sim) sign(x *simExecutor) {
 	})
 }
 
-// do takes an event through the core, carries out its commands, and checks
-// all that must hold.
+// do takes an event through the core, and what it leads to. As the driver
+// does, it calls back before what disturbs chains.
 func (s *sim) do(e Event) {
+	if s.core.waits > 0 && disturbs(e) {
+		s.recall = true
+		s.handleDue()
+	}
+	s.handle(e)
+	s.handleDue()
+	s.checkChains()
+}
+
+func (s *sim) handleDue() {
+	for s.recall || len(s.due) > 0 {
+		if s.recall {
+			s.recall = false
+			s.callBack()
+			continue
+		}
+		e := s.due[0]
+		s.due = s.due[1:]
+		if e, ok := e.(*TaskStatus); ok {
+			s.reported(e)
+		}
+		s.handle(e)
+	}
+}
+
+// handle takes one event through the core, carries out its commands, and
+// checks all that must hold.
+func (s *sim) handle(e Event) {
 	s.steps++
 	if !s.quiet {
 		s.write("> %v %s", time.Duration(s.now), describe(e))
@@ -313,7 +354,7 @@ func (s *sim) do(e Event) {
 	for _, c := range s.core.out {
 		switch c := c.(type) {
 		case *Launch:
-			launched = append(launched, s.launch(c))
+			launched = append(launched, s.launchRow(c)...)
 		case *Kill:
 			s.kill(c.Task)
 		case *Emit:
@@ -368,6 +409,7 @@ func (s *sim) do(e Event) {
 	}
 	s.checkLaunches(launched)
 	s.checkWinners(won)
+	s.checkSlots()
 }
 
 func (s *sim) ask(e func(Token) Event, answered func(*Answer)) {
@@ -419,14 +461,14 @@ func (s *sim) act(a act) {
 			s.ask(func(k Token) Event { return &KillRequested{Token: k, Task: r.Task, Reason: "sim"} }, func(*Answer) {})
 		}
 	case loseExecutor:
-		s.loseExecutor(x, a.b%2 == 0)
+		s.loseExecutor(x, a.b%2 == 0, a.b%3 == 0)
 	case muteExecutor:
 		s.execs[x].mute = s.w.beats
 	case addExecutor:
 		s.bring(x)
 	case loseSlot:
 		for _, n := range s.order {
-			if r := s.runs[n]; r.killed && r.on.alive {
+			if r := s.runs[n]; r.killed && r.on.alive && !r.over {
 				s.drop(r)
 				r.on.slots--
 				left := r.on.slots
@@ -489,19 +531,30 @@ func (s *sim) submitJob(a act) {
 	s.do(&JobSubmitted{Job: id.Job(len(s.jobs) - 1), Spec: &spec})
 }
 
-func (s *sim) loseExecutor(i int, byApp bool) {
+// loseExecutor takes an executor away, and then tells the driver. One that
+// still works goes on until the driver is told why it is gone.
+func (s *sim) loseExecutor(i int, byApp, works bool) {
 	x := s.execs[i]
 	if !x.alive {
 		return
 	}
-	gone := s.lose(x)
+	var gone []*run
+	if !works {
+		gone = s.lose(x)
+	}
 	tell := func() {
 		if s.execs[i] != x {
 			return // another took its place
 		}
+		if works && x.alive {
+			gone = s.lose(x)
+		}
 		s.dropAll(x) // the core may have launched on it meanwhile
 		s.do(&ExecutorLost{Executor: x.id, Reason: "sim", CausedByApp: byApp})
 		s.comeLate(gone)
+		if s.over {
+			s.bring(i)
+		}
 	}
 	if byApp {
 		s.soon(tell)
@@ -509,7 +562,7 @@ func (s *sim) loseExecutor(i int, byApp bool) {
 	}
 	s.soon(func() {
 		s.do(&ExecutorGone{Executor: x.id})
-		s.at(s.now+int64(50*time.Millisecond), tell)
+		s.at(s.now+int64(s.w.scaled(50*time.Millisecond)), tell)
 	})
 }
 
@@ -551,7 +604,9 @@ func (s *sim) lose(x *simExecutor) (gone []*run) {
 	x.alive = false
 	for _, n := range slices.Clone(s.order) {
 		if r := s.runs[n]; r.on == x {
-			gone = append(gone, r)
+			if r.began > 0 {
+				gone = append(gone, r)
+			}
 			s.drop(r)
 		}
 	}
@@ -641,16 +696,13 @@ func (s *sim) fetch(n id.Task) {
 
 // Attempts.
 
-func (s *sim) launch(c *Launch) *run {
-	d := s.tasks[c.Task]
-	delete(s.tasks, c.Task)
+// launch takes an attempt of a row that was launched.
+func (s *sim) launch(n id.Task, l *row) *run {
+	d := s.tasks[n]
+	delete(s.tasks, n)
 	s.harness.order = s.harness.order[:0]
-	r := &run{Description: d, req: s.requests[d.Binary]}
-	for _, x := range s.execs {
-		if x.id == c.Executor {
-			r.on = x
-		}
-	}
+	clear(s.before)
+	r := &run{Description: d, on: l.on, row: l, req: s.requests[d.Binary], launched: s.now}
 	j := s.jobs[d.Job]
 	if j.launches < len(j.fates) {
 		r.fate = j.fates[j.launches]
@@ -659,25 +711,27 @@ func (s *sim) launch(c *Launch) *run {
 		r.fate = fate{takes: r.takes}
 	}
 	if r.takes == 0 {
-		r.takes = 10 * time.Millisecond
+		r.takes = s.w.usual()
 	}
 	s.runs[r.Task] = r
 	s.order = append(s.order, r.Task)
-	r.on.core++
-	if r.on.alive {
-		s.soon(func() { s.begin(r) })
-	}
 	return r
+}
+
+func (s *sim) find(n id.Executor) *simExecutor {
+	i := slices.IndexFunc(s.execs, func(x *simExecutor) bool { return x.id == n })
+	return s.execs[i]
 }
 
 // drop takes an attempt off its executor.
 func (s *sim) drop(r *run) {
 	delete(s.runs, r.Task)
 	s.order = slices.DeleteFunc(s.order, func(n id.Task) bool { return n == r.Task })
-	r.on.core--
+	s.leave(r.row)
 }
 
-func (s *sim) lives(r *run) bool { return s.runs[r.Task] == r }
+// lives reports whether an attempt has not ended and its executor is there.
+func (s *sim) lives(r *run) bool { return s.runs[r.Task] == r && !r.over }
 
 func (s *sim) kill(n id.Task) {
 	r := s.runs[n]
@@ -688,18 +742,38 @@ func (s *sim) kill(n id.Task) {
 		return
 	}
 	s.soon(func() {
-		if s.lives(r) {
-			s.failed(r, &task.Failure{Kind: task.TaskKilled, Message: "killed"})
+		if s.lives(r) && !slices.Contains(r.row.waits, r) {
+			s.failed(r, killed)
 		}
 	})
 }
 
+var killed = &task.Failure{Kind: task.TaskKilled, Message: "killed"}
+
+// begin begins the first attempt of a row.
 func (s *sim) begin(r *run) {
-	if !s.lives(r) {
-		return
-	}
+	r.began = s.now
 	if !r.silent {
-		s.do(&TaskStatus{Status: task.Status{Task: r.Task, Executor: r.Executor, State: task.Running}, Bytes: 40})
+		e := saysRuns(r)
+		if r.row.chained {
+			r.row.hold(s, e)
+		} else {
+			s.report(e)
+		}
+	}
+	s.work(r)
+}
+
+func saysRuns(r *run) *TaskStatus {
+	return &TaskStatus{Status: task.Status{Task: r.Task, Executor: r.Executor, State: task.Running}, Bytes: 40}
+}
+
+// work goes on from the beginning of an attempt. One that was killed while it
+// followed another does not.
+func (s *sim) work(r *run) {
+	if r.killed && r.row.chained {
+		s.failed(r, killed)
+		return
 	}
 	s.at(s.now+int64(r.takes/2), func() { s.read(r) })
 }
@@ -886,12 +960,34 @@ func (s *sim) succeeded(r *run) {
 
 // last brings the message that ends an attempt.
 func (s *sim) last(r *run, e *TaskStatus) {
-	s.drop(r)
-	s.stream.reported[r.Task] = e
-	s.do(e)
+	r.over = true
+	e.Status.Stamps = task.Stamps{Start: r.began, RunStart: r.began, RunEnd: s.now, EncodeEnd: s.now, End: s.now}
+	if r.row.chained {
+		s.handOn(r, e)
+		return
+	}
+	s.report(e)
 	if r.twice && e.Status.Route != task.RouteIndirect {
 		again := *e
 		s.soon(func() { s.do(&again) })
+	}
+}
+
+// report brings a message of an attempt.
+func (s *sim) report(e *TaskStatus) {
+	s.reported(e)
+	s.do(e)
+}
+
+// reported notes that the driver has a message.
+func (s *sim) reported(e *TaskStatus) {
+	if !e.Status.State.Terminal() {
+		return
+	}
+	s.stream.reported[e.Status.Task] = e
+	s.stream.endedAt[e.Status.Task] = e.Status.Stamps.End
+	if r := s.runs[e.Status.Task]; r != nil {
+		s.drop(r)
 	}
 }
 
@@ -907,7 +1003,7 @@ func (s *sim) value(r *run) []byte {
 	}
 	m := task.NewMapStatus(task.Location{Host: fmt.Sprint("h", r.on.host), Executor: r.on.id}, r.Task, sizes)
 	if r.req.Node.Determinism != plan.Indeterminate {
-		m.RowSum = s.rows(r)
+		m.RowSum = s.rowSum(r)
 	}
 	return task.AppendMapStatus(nil, m)
 }

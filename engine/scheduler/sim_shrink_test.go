@@ -52,7 +52,7 @@ func shrink(w *world, failure string) *world {
 		})
 		plain := func(f *fate) []func() {
 			return []func(){func() { *f = fate{} }, func() { *f = fate{ends: f.ends} }, func() { f.takes = 0 }, func() { f.silent = false },
-				func() { f.stubborn = false }, func() { f.twice = false }, func() { f.late = false }}
+				func() { f.stubborn = false }, func() { f.twice = false }, func() { f.late = false }, func() { f.inHand = 0 }}
 		}
 		for i := range w.acts {
 			if len(w.acts[i].fates) == 0 || try(func(w *world) { w.acts[i].fates = nil }) {
@@ -78,7 +78,7 @@ func shrink(w *world, failure string) *world {
 		}
 		for i := range w.nodes {
 			for _, change := range []func(*nodeSpec){
-				func(n *nodeSpec) { n.parts = 1 }, func(n *nodeSpec) { n.parts = 2 }, func(n *nodeSpec) { n.reads = nil },
+				func(n *nodeSpec) { n.parts = 1 }, func(n *nodeSpec) { n.parts = 2 }, func(n *nodeSpec) { n.parts /= 2 }, func(n *nodeSpec) { n.reads = nil },
 				func(n *nodeSpec) { n.reads = n.reads[:min(1, len(n.reads))] }, func(n *nodeSpec) { n.barrier = false },
 				func(n *nodeSpec) { n.other = false }, func(n *nodeSpec) { n.cached = false }, func(n *nodeSpec) { n.prefers = false },
 			} {
@@ -104,7 +104,8 @@ func shrink(w *world, failure string) *world {
 			{w.fair, func(w *world) { w.fair = false }}, {w.waits, func(w *world) { w.waits = false }},
 			{w.excludes, func(w *world) { w.excludes = false }}, {w.patient, func(w *world) { w.patient = false }},
 			{w.speculates, func(w *world) { w.speculates = false }}, {w.beats, func(w *world) { w.beats = false }},
-			{w.mismatch, func(w *world) { w.mismatch = false }}, {w.cpus > 1, func(w *world) { w.cpus = 1 }},
+			{w.mismatch, func(w *world) { w.mismatch = false }}, {w.chain > 0, func(w *world) { w.chain = 0 }},
+			{w.chain > 1, func(w *world) { w.chain = 1 }}, {w.cpus > 1, func(w *world) { w.cpus = 1 }},
 			{w.maxResult > 0, func(w *world) { w.maxResult = 0 }}, {w.maxUntaken > 0, func(w *world) { w.maxUntaken = 0 }},
 			{w.maxFailures > 1, func(w *world) { w.maxFailures = 1 }},
 		} {

@@ -31,19 +31,21 @@ func TestSimulation(t *testing.T) {
 	case last == 0:
 		last = 300
 	}
-	var next, events atomic.Uint64
-	next.Store(first)
+	var next, events, followed, calledBack atomic.Int64
+	next.Store(int64(first))
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for !t.Failed() {
-				n := next.Add(1) - 1
+				n := uint64(next.Add(1) - 1)
 				if n > last {
 					return
 				}
 				w := newWorld(n, *steps)
 				failure, s := simulate(w, false)
-				events.Add(uint64(s.steps))
+				events.Add(int64(s.steps))
+				followed.Add(int64(s.followed))
+				calledBack.Add(int64(s.calledBack))
 				if failure != "" {
 					small := shrink(w, failure)
 					again, s := simulate(small, true)
@@ -57,5 +59,9 @@ func TestSimulation(t *testing.T) {
 		})
 	}
 	workers.Wait()
-	t.Logf("%d worlds, %d events", last-first+1, events.Load())
+	t.Logf("%d worlds, %d events; %d attempts were to follow others, %d of them were called back", last-first+1, events.Load(),
+		followed.Load(), calledBack.Load())
+	if last-first > 50 && calledBack.Load() == 0 {
+		t.Error("no chain was called back: the test proves less than it should")
+	}
 }

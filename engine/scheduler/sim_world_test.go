@@ -31,6 +31,7 @@ type world struct {
 	speculates, beats     bool // second attempts of slow tasks; executors give signs of life
 	excludes, patient     bool // executors where tasks fail; many attempts of a stage
 	maxFailures, cpus     int
+	chain                 int // attempts that may follow another; then tasks are short and all goes fast
 	maxResult, maxUntaken int
 }
 
@@ -96,6 +97,7 @@ type fate struct {
 	stubborn bool          // takes no notice of being killed
 	twice    bool          // its last message comes twice
 	late     bool          // its last message comes after all, if its executor or slot is lost
+	inHand   time.Duration // how long the reports of a chain that it brings are on their way
 }
 
 type outcome uint8
@@ -129,21 +131,35 @@ func newWorld(seed uint64, steps int) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &world{seed: seed, steps: steps, maxFailures: 1 + r.IntN(4), cpus: 1, fair: chance(r, 2), waits: chance(r, 2), mismatch: chance(r, 2),
 		speculates: chance(r, 2), beats: chance(r, 3), excludes: chance(r, 4), patient: chance(r, 2)}
+	most := 5 // partitions
+	if chance(r, 3) {
+		w.chain, most = 1+r.IntN(15), 60
+		w.steps *= 2
+		w.speculates, w.excludes = w.speculates && chance(r, 8), w.excludes && chance(r, 8)
+	}
 	if chance(r, 6) {
 		w.cpus = 2
 	}
-	for range 1 + r.IntN(4) {
-		w.executors = append(w.executors, site{r.IntN(3), w.cpus * (1 + r.IntN(4))})
+	executors := 1 + r.IntN(4)
+	if w.chain > 0 { // few, so that there is more for each
+		executors = (1 + executors) / 2
+	}
+	for range executors {
+		slots := 1 + r.IntN(4)
+		if w.chain > 0 {
+			slots = 1 + slots/3
+		}
+		w.executors = append(w.executors, site{r.IntN(3), w.cpus * slots})
 	}
 	if chance(r, 6) {
-		w.maxResult = 200
+		w.maxResult = 10*most + 150 // some large results are too much
 	}
 	if chance(r, 4) {
 		w.maxUntaken = 30
 	}
 	other, cached := chance(r, 3), chance(r, 2)
 	for i := range 3 + r.IntN(8) {
-		n := nodeSpec{parts: 1 + r.IntN(5)}
+		n := nodeSpec{parts: 1 + r.IntN(most)}
 		if i > 0 {
 			switch r.IntN(4) {
 			case 0: // reads nothing
@@ -156,14 +172,20 @@ func newWorld(seed uint64, steps int) *world {
 				}
 			}
 		}
-		n.barrier = chance(r, 10)
+		if n.barrier = chance(r, 10); n.barrier && n.parts > 5 {
+			n.parts = 1 + n.parts%5
+		}
 		n.other = other && chance(r, 4)
 		n.cached = cached && !other && chance(r, 4)
 		w.nodes = append(w.nodes, n)
 	}
 
 	gentle, trouble := chance(r, 8), 4+r.IntN(50)
-	rate := time.Duration(5+r.IntN(150)) * time.Millisecond
+	rate := w.scaled(time.Duration(5+r.IntN(150)) * time.Millisecond)
+	fates := 30
+	if w.chain > 0 {
+		trouble, fates = 4*trouble, 120
+	}
 	var at time.Duration
 	for range 8 + steps/5 {
 		at += time.Duration(r.Int64N(int64(rate)))
@@ -182,8 +204,12 @@ func newWorld(seed uint64, steps int) *world {
 		}
 		if a.kind <= submitMapJob {
 			a.a %= len(w.nodes)
-			for range r.IntN(30) {
-				a.fates = append(a.fates, newFate(r, gentle, trouble))
+			for range r.IntN(fates) {
+				f := newFate(r, gentle, trouble)
+				if w.chain > 0 {
+					f.takes /= 1000
+				}
+				a.fates = append(a.fates, f)
 			}
 		}
 		w.acts = append(w.acts, a)
@@ -194,7 +220,7 @@ func newWorld(seed uint64, steps int) *world {
 // newFate draws what becomes of an attempt. One in trouble does not just
 // succeed.
 func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
-	f = fate{takes: time.Duration(1+r.IntN(30)) * time.Millisecond, silent: chance(r, 20), twice: chance(r, 30)}
+	f = fate{inHand: time.Duration(max(0, r.IntN(60)-30)) * time.Microsecond, takes: time.Duration(1+r.IntN(30)) * time.Millisecond, silent: chance(r, 20), twice: chance(r, 30)}
 	if chance(r, 20) {
 		f.takes *= 20 // a straggler
 	}
@@ -208,6 +234,22 @@ func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
 		}
 	}
 	return f
+}
+
+// scaled makes a time that the world goes by shorter where tasks are short.
+func (w *world) scaled(d time.Duration) time.Duration {
+	if w.chain > 0 {
+		return d / 100
+	}
+	return d
+}
+
+// usual is how long an attempt takes that has no other fate.
+func (w *world) usual() time.Duration {
+	if w.chain > 0 {
+		return 10 * time.Microsecond
+	}
+	return 10 * time.Millisecond
 }
 
 // gentle reports whether nothing goes wrong in the world.
@@ -228,30 +270,31 @@ func (w *world) gentle() bool {
 // config returns the core's configuration.
 func (w *world) config() Config {
 	cfg := Config{MaxFailures: w.maxFailures, StarvationTimeout: time.Second, Seed: w.seed, MaxStageAttempts: 12, TaskCPUs: w.cpus, RetryOnMismatch: w.mismatch,
-		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken)}
-	cfg.Barrier = conf.Barrier{SyncTimeout: 5 * time.Second, CheckInterval: time.Second, CheckMaxFailures: 5}
+		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken), ResubmitDelay: w.scaled(200 * time.Millisecond),
+		Chain: w.chain, NoReduceLocality: w.chain > 0 && w.seed%4 != 0}
+	cfg.Barrier = conf.Barrier{SyncTimeout: w.scaled(5 * time.Second), CheckInterval: w.scaled(time.Second), CheckMaxFailures: 5}
 	if w.fair {
 		cfg.Mode = conf.FAIR
 		cfg.Pools = []conf.Pool{{Name: "p0", Mode: conf.FIFO, Weight: 2, MinShare: 1}, {Name: "p1", Mode: conf.FAIR, Weight: 1}}
 	}
 	if w.waits {
-		cfg.LocalityWait = conf.LocalityWait{Process: 50 * time.Millisecond, Node: 30 * time.Millisecond}
+		cfg.LocalityWait = conf.LocalityWait{Process: w.scaled(50 * time.Millisecond), Node: w.scaled(30 * time.Millisecond)}
 	}
 	if w.speculates {
-		cfg.Speculation = conf.Speculation{Enabled: true, Interval: 100 * time.Millisecond, Multiplier: 1.5, Quantile: 0.5,
-			MinTaskRuntime: 50 * time.Millisecond, TaskDurationThreshold: 300 * time.Millisecond,
+		cfg.Speculation = conf.Speculation{Enabled: true, Interval: w.scaled(100 * time.Millisecond), Multiplier: 1.5, Quantile: 0.5,
+			MinTaskRuntime: w.scaled(50 * time.Millisecond), TaskDurationThreshold: w.scaled(300 * time.Millisecond),
 			Efficiency: w.seed%2 == 0, ProcessRateMultiplier: 0.75, LongRunTaskFactor: 2}
 	}
 	if w.excludes {
 		cfg.Exclusion = conf.Exclusion{Enabled: true, TaskAndStage: true, Application: w.seed%2 == 0, TaskAttemptsPerExecutor: 1,
 			TaskAttemptsPerHost: 2, StageTasksPerExecutor: 2, StageExecutorsPerHost: 2, ApplicationTasksPerExecutor: 2,
-			ApplicationExecutorsPerHost: 2, Timeout: 2 * time.Second, UnschedulableTimeout: time.Second}
+			ApplicationExecutorsPerHost: 2, Timeout: w.scaled(2 * time.Second), UnschedulableTimeout: w.scaled(time.Second)}
 	}
 	if w.patient {
 		cfg.MaxConsecutiveStageAttempts, cfg.MaxStageAttempts = 20, 1000
 	}
 	if w.beats {
-		cfg.HeartbeatTimeout = 500 * time.Millisecond
+		cfg.HeartbeatTimeout = w.scaled(500 * time.Millisecond)
 	}
 	for i, x := range w.executors {
 		cfg.Executors = append(cfg.Executors, x.spec(i, x.slots))
@@ -316,7 +359,7 @@ func (w *world) String() string {
 		name string
 	}{{w.fair, "FAIR"}, {w.waits, "delay scheduling"}, {w.mismatch, "retry on mismatch"},
 		{w.excludes, "exclusion"}, {w.patient, "many stage attempts"}, {w.speculates, "speculation"}, {w.beats, "heartbeats"},
-		{w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)}} {
+		{w.chain > 0, fmt.Sprint("chains of ", w.chain)}, {w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)}} {
 		if x.on {
 			b.WriteString(", " + x.name)
 		}
@@ -343,6 +386,9 @@ func (f fate) String() string {
 	s := endingNames[f.ends]
 	if f.takes != 0 {
 		s += fmt.Sprintf(" after %v", f.takes)
+	}
+	if f.inHand != 0 {
+		s += fmt.Sprintf(", reports for %v", f.inHand)
 	}
 	for _, x := range []struct {
 		on   bool
