@@ -4,7 +4,8 @@ import "github.com/execbench/execbench/engine/id"
 
 // commits decides which attempt may commit the output of a partition
 // (spark-semantics §7.2). The first to ask wins and keeps the right until it
-// fails; rights outlive a stage attempt that will be retried.
+// fails; rights outlive a stage attempt that will be retried, but not the map
+// output that they were asked for.
 type commits struct{ stages map[id.Stage]*commitStage }
 
 type commitStage struct {
@@ -43,6 +44,18 @@ func (k *commits) ask(s id.StageAttempt, partition, attempt int32) bool {
 		*o = commitOwner{true, s.Attempt, attempt}
 	}
 	return o.stage == s.Attempt && o.attempt == attempt
+}
+
+// again gives up the rights to partitions of a map stage that are computed
+// again, since their outputs are gone, unless who has one still runs. Whoever
+// wrote them succeeded, so that nothing else would ever take its right.
+func (k *commits) again(s *stage, parts []int32) {
+	owner := k.stages[s.id].owner
+	for _, part := range parts {
+		if o := &owner[part]; o.set && !s.runs(part, o.stage, o.attempt) {
+			*o = commitOwner{}
+		}
+	}
 }
 
 // ended tells how an attempt ended. A failed one will never commit; if it had

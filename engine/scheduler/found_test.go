@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/execbench/execbench/engine/conf"
+	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/task"
 )
@@ -235,4 +236,57 @@ func TestABarrierStageThatLostAFinishedTask(t *testing.T) {
 		h.succeeded(0, 1)
 		h.empty()
 	}
+}
+
+// A map task that asked to commit and succeeded keeps its right no longer than
+// its output: else the attempts that write it again, for a stage that is tried
+// again after a fetch failure, are denied for ever.
+func TestALostOutputTakesItsCommitRightAlong(t *testing.T) {
+	h := newHarness(t, one(1))
+	first := h.shuffle(h.node(1), 2)
+	second := h.shuffle(h.node(2, first), 1)
+	h.submit(0, h.node(1, second))
+	may := func(n id.Task) bool {
+		d := h.launched(n)
+		h.do(&CommitAsked{Stage: d.StageAttempt, Partition: d.Partition, Attempt: d.Number})
+		return h.answers[len(h.answers)-1].OK
+	}
+	h.ok(h.find(0, 0))
+	if n := h.find(1, 0); !may(n) {
+		t.Fatal("the first to ask may not commit")
+	} else {
+		h.ok(n)
+	}
+	h.fetchFail(h.find(1, 1), first.Shuffle, 0, "driver")
+	h.core.outputs.removeAll(second.Shuffle) // as if its executor's files were not trusted
+	h.after(time.Second)
+	h.ok(h.find(0, 0))
+	if !may(h.find(1, 0)) {
+		t.Error("who writes the lost output again may not commit")
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+// A barrier stage for which slots were lost gives up in time, also if nothing
+// is offered to it meanwhile: the slot was that of a job that has ended.
+func TestABarrierStageGivesUpWhenASlotIsLost(t *testing.T) {
+	cfg := one(2)
+	cfg.Barrier = conf.Barrier{CheckInterval: time.Second, CheckMaxFailures: 3}
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(1))
+	stuck := h.find(0, 0)
+	h.do(&JobCancelled{Job: 0, Reason: "enough"}) // which the attempt ignores
+	n := h.node(2)
+	n.Barrier = true
+	h.submit(1, n)
+	h.gone(stuck)
+	h.do(&SlotLost{Task: stuck, Left: 1})
+	h.active(1)
+	h.after(3 * time.Second)
+	if err := h.failedWith(1, "2 tasks", "1 slots"); !errors.Is(err, ErrSlots) {
+		t.Errorf("it failed with %v", err)
+	}
+	h.empty()
 }

@@ -240,6 +240,7 @@ func (c *Core) slotLost(e *SlotLost) {
 	}
 	x := c.executor(a.info.Executor)
 	x.slots = e.Left
+	c.offers = true // barrier stages are to see that there are fewer
 	x.free += c.cfg.TaskCPUs - 1
 	a.slot = false
 	f := &task.Failure{Kind: task.ExecutorLostFailure, CausedByApp: true,

@@ -90,6 +90,20 @@ func (s *stage) activeSet() *taskSet {
 	return nil
 }
 
+// runs reports whether an attempt at the task at index has not ended.
+func (s *stage) runs(index, stageAttempt, number int32) bool {
+	for _, ts := range s.sets {
+		if pos := ts.position(index); ts.id.Attempt == stageAttempt && pos >= 0 {
+			for a := ts.running.at(pos); a != nil; a = a.next {
+				if a.info.Number == number {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // walk visits the nodes that node's tasks compute: itself and what narrow
 // dependencies reach. visit returns false to not look behind a node. Shuffle
 // dependencies met on the way go to cut.

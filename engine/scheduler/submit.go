@@ -117,6 +117,9 @@ func (c *Core) submitTasks(s *stage) {
 	}
 	s.running = true
 	c.commits.start(s.id, s.node.Partitions)
+	if s.dep != nil {
+		c.commits.again(s, indices)
+	}
 	prefs, err := c.preferred(s, indices)
 
 	s.newInfo(s.next, len(indices))
