@@ -148,7 +148,7 @@ func (s *sim) checkChains() {
 		return
 	}
 	for _, x := range s.execs {
-		if s.core.executor(x.id).alive && (x.core+1)*s.w.cpus <= x.slots {
+		if x.alive && s.core.executor(x.id).alive && (x.core+1)*s.w.cpus <= x.slots {
 			s.t.Fatalf("attempt %d waits though executor %s has a free slot", waits.Task, x.id)
 		}
 	}

@@ -105,8 +105,15 @@ func (s *sim) deliver(c *Deliver) {
 		s.t.Fatalf("result %d of job %d: %v", c.Index, c.Job, err)
 	}
 	j.from.add(s.made[id.Task(n)])
+	if strings.HasPrefix(s.stream.killed[id.Task(n)], "stage rolled back") {
+		s.t.Fatalf("result %d of job %d is of attempt %d, which was rolled back", c.Index, c.Job, n)
+	}
 	size, job := int64(len(c.Value)), c.Job
-	s.soon(func() { s.do(&ResultsTaken{Job: job, Bytes: size}) })
+	j.untaken += size
+	s.soon(func() {
+		j.untaken -= size
+		s.do(&ResultsTaken{Job: job, Bytes: size})
+	})
 }
 
 func (s *sim) end(c *EndJob) {
@@ -115,6 +122,7 @@ func (s *sim) end(c *EndJob) {
 		s.t.Fatalf("job %d ends twice", c.Job)
 	}
 	j.ended, j.err = true, c.Err
+	s.checkSlotsError(c.Err)
 	if c.Err != nil {
 		var e *JobError
 		if !errors.As(c.Err, &e) || e.Job != c.Job || e.Reason == "" {
@@ -149,6 +157,9 @@ func (s *sim) checkLaunches(launched []*run) {
 		}
 		if r.on.core*s.w.cpus > r.on.slots {
 			s.t.Fatalf("%d attempts are on the %d slots of %s", r.on.core, r.on.slots, r.on.id)
+		}
+		if j := s.jobs[r.Job]; r.Kind == task.ResultTask && s.w.maxUntaken > 0 && j.untaken > int64(s.w.maxUntaken) {
+			s.t.Fatalf("attempt %d is launched, and the caller of job %d is to handle %d bytes", r.Task, r.Job, j.untaken)
 		}
 		if r.Barrier {
 			if together[r.StageAttempt]++; s.stream.stages[r.StageAttempt].info.NumTasks != r.NumPartitions {
@@ -201,9 +212,13 @@ func (s *sim) checkWinners(won []id.TaskAttempt) {
 // committed takes that an attempt was allowed to commit.
 func (s *sim) committed(r *run) {
 	for _, n := range s.order {
-		if o := s.runs[n]; o != r && o.right && o.Stage == r.Stage && o.Partition == r.Partition {
+		if o := s.runs[n]; o != r && o.right && o.Stage == r.Stage && o.Partition == r.Partition &&
+			(r.Kind == task.ResultTask || o.StageAttempt == r.StageAttempt) { // rights end with a map stage that is not tried again
 			s.t.Fatalf("attempts %d and %d may both commit", o.Task, r.Task)
 		}
+	}
+	if r.Kind == task.ShuffleMapTask {
+		return
 	}
 	key := [2]int32{int32(r.Stage), r.Partition}
 	if by, ok := s.stream.commits[key]; ok {
@@ -228,9 +243,10 @@ type stream struct {
 	leads    map[id.Task]bool    // some follow it
 	neverWas map[id.Task]bool    // called back
 	endedAt  map[id.Task]int64   // as its executor reported
-	log      bytes.Buffer
-	file     *event.File
-	written  []string
+	counts
+	log     bytes.Buffer
+	file    *event.File
+	written []string
 }
 
 // exclusion is a place where nothing is launched: an executor, or else a
@@ -259,7 +275,7 @@ func newStream() *stream {
 		results: map[id.Job]id.Stage{}, merged: map[id.Stage]map[int32]bool{}, commits: map[[2]int32]id.Task{},
 		tries: map[id.StageAttempt]map[int32]int32{}, reported: map[id.Task]*TaskStatus{},
 		excluded: map[exclusion]bool{}, follows: map[id.Task]id.Task{}, leads: map[id.Task]bool{},
-		neverWas: map[id.Task]bool{}, endedAt: map[id.Task]int64{}}
+		counts: newCounts(), neverWas: map[id.Task]bool{}, endedAt: map[id.Task]int64{}}
 }
 
 func (m *stream) emit(s *sim, e event.Event, merged bool) {
@@ -309,7 +325,15 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		if e.Stage.Completed < e.Stage.Submitted {
 			bad("stage %v is complete before it was submitted", e.Stage.StageAttempt)
 		}
+		if ts := s.core.setOf(e.Stage.StageAttempt); e.Stage.Failure == "" && ts != nil && ts.outputs != nil {
+			for pos, done := range ts.done {
+				if part := ts.indices[pos]; !done && s.core.outputs.shuffles[e.Stage.Shuffle].statuses[part] == nil {
+					bad("%v has succeeded without task %d", e.Stage.StageAttempt, part)
+				}
+			}
+		}
 		m.stages[e.Stage.StageAttempt] = &stageSeen{info: e.Stage}
+		m.stageCompleted(e)
 	case *event.TaskStart:
 		if m.neverWas[e.Info.Task] {
 			bad("attempt %v was called back", e.Info.TaskAttempt)
@@ -348,9 +372,11 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		moment(e.At)
 	case *event.ExecutorRemoved:
 		moment(e.At)
+		m.lost(e.Executor, bad)
 	case *event.TaskEnd:
 		if e.Reason == task.Resubmitted { // of a former moment
 			m.resubmitted(s, e, merged, bad)
+			m.taskEnded(e, true)
 			break
 		}
 		if e.Info.Finish == s.now || !m.leads[e.Info.Task] || e.Info.Finish != m.endedAt[e.Info.Task] {
@@ -359,6 +385,7 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		if e.Info.Finish < e.Info.Launch {
 			bad("attempt %v ends before it began", e.Info.TaskAttempt)
 		}
+		m.taskEnded(e, m.ran[e.Info.Task])
 		m.ended(s, e, merged, bad)
 	}
 	m.write(s, e)
@@ -384,7 +411,7 @@ func (m *stream) resubmitted(s *sim, e *event.TaskEnd, merged bool, bad func(str
 	switch {
 	case at == nil || !at.open:
 		bad("%v of a stage that is not open", e.Info.TaskAttempt)
-	case s.core.executor(e.Info.Executor).alive:
+	case s.core.executor(e.Info.Executor).alive && e.Info.Executor != s.adding: // another may take its place in this step
 		bad("%v, whose executor %s lives", e.Info.TaskAttempt, e.Info.Executor)
 	case merged:
 		bad("%v adds to accumulators once more", e.Info.TaskAttempt)

@@ -102,12 +102,13 @@ type run struct {
 }
 
 type simJob struct {
-	spec  JobSpec
-	got   []bool
-	left  int
-	ended bool
-	err   error
-	from  derived
+	spec    JobSpec
+	got     []bool
+	left    int
+	untaken int64 // bytes of results delivered and not handled
+	ended   bool
+	err     error
+	from    derived
 
 	fates    []fate
 	launches int
@@ -356,6 +357,7 @@ func (s *sim) handle(e Event) {
 		case *Launch:
 			launched = append(launched, s.launchRow(c)...)
 		case *Kill:
+			s.stream.killed[c.Task] = c.Reason
 			s.kill(c.Task)
 		case *Emit:
 			if end, ok := c.Event.(*event.TaskEnd); ok && end.Reason == task.Success {
@@ -410,6 +412,9 @@ func (s *sim) handle(e Event) {
 	s.checkLaunches(launched)
 	s.checkWinners(won)
 	s.checkSlots()
+	s.checkCounts()
+	s.checkDue()
+	s.checkWaits()
 }
 
 func (s *sim) ask(e func(Token) Event, answered func(*Answer)) {
@@ -892,7 +897,7 @@ func (s *sim) finish(r *run) {
 	if !s.lives(r) {
 		return
 	}
-	if r.Kind == task.ResultTask && s.jobs[r.Job].commits {
+	if s.jobs[r.Job].commits {
 		s.ask(func(k Token) Event {
 			return &CommitAsked{Token: k, Stage: r.StageAttempt, Partition: r.Partition, Attempt: r.Number}
 		}, func(a *Answer) { r.right = a.OK })
@@ -981,6 +986,7 @@ func (s *sim) report(e *TaskStatus) {
 
 // reported notes that the driver has a message.
 func (s *sim) reported(e *TaskStatus) {
+	s.stream.ran[e.Status.Task] = true
 	if !e.Status.State.Terminal() {
 		return
 	}
