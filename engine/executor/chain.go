@@ -50,6 +50,8 @@ const (
 	holdTime = 400_000 // ns
 	// holdBytes bounds one report that is held back.
 	holdBytes = 8 << 10
+	// spareContexts are made at once, in some 8 KiB: who holds one holds all.
+	spareContexts = 8
 )
 
 // handOn ends an attempt of a chain. It takes the attempt that follows, if
@@ -85,10 +87,16 @@ func (w *worker) handOn() (more bool) {
 	return more
 }
 
-// fresh returns the Context of the worker's next attempt.
+// fresh returns the Context of the worker's next attempt. A Context is not used
+// twice, since its attempt's user may hold on to it; they are made several at a
+// time, for an allocator that is asked less often.
 func (w *worker) fresh() *Context {
 	if w.spare == nil {
-		w.spare = &Context{e: w.e, Worker: w.n}
+		if len(w.spares) == 0 {
+			w.spares = make([]Context, spareContexts)
+		}
+		w.spare, w.spares = &w.spares[0], w.spares[1:]
+		w.spare.e, w.spare.Worker = w.e, w.n
 	}
 	return w.spare
 }

@@ -28,6 +28,7 @@ type worker struct {
 	desc    []byte // of the current attempt; a view into its chain
 	msg     []byte // the terminal status
 	spare   *Context
+	spares  []Context
 	chained bool // the current attempt is one of several
 	handing reports
 	views   [][]byte
