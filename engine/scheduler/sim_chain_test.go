@@ -43,6 +43,11 @@ func (s *sim) launchRow(c *Launch) (launched []*run) {
 		l.waits = append(l.waits, r)
 		launched = append(launched, r)
 	}
+	for _, ts := range s.core.sets {
+		if r := launched[0]; len(c.Then) > 0 && ts.id != r.StageAttempt && !ts.draining && ts.idle > 0 {
+			s.t.Fatalf("attempts follow attempt %d though %d tasks of %v want slots", r.Task, ts.idle, ts.id)
+		}
+	}
 	if s.followed += len(c.Then); len(c.Then) > s.w.chain {
 		s.t.Fatalf("%d attempts follow attempt %d", len(c.Then), c.Task)
 	}
@@ -129,15 +134,33 @@ func (s *sim) callBack() {
 	s.due = append(s.due, &Recalled{Tasks: back})
 }
 
+// endsChains reports whether nothing may wait behind another after an event:
+// it may decide about those, or about slots. So does what ends an attempt
+// without success (stream.failedAt).
+func endsChains(e Event) bool {
+	switch e.(type) {
+	case *JobSubmitted, *JobCancelled, *GroupCancelled, *TagCancelled, *StageCancelled, *AllCancelled, *KillRequested, *BarrierArrived,
+		*ExecutorAdded, *ExecutorGone, *ExecutorLost, *SlotLost, *TimerDue:
+		return true
+	}
+	return false
+}
+
 // checkChains looks at the attempts that have not begun, after a step and all
-// that came of it.
-func (s *sim) checkChains() {
+// that came of it. The step began after so many others.
+func (s *sim) checkChains(e Event, after int) {
+	if !endsChains(e) {
+		after = s.stream.failedAt
+	}
 	var waits *run
 	for _, l := range s.rows {
 		for _, r := range l.waits {
 			waits = r
 			if at := s.stream.stages[r.StageAttempt]; !at.open {
 				s.t.Fatalf("attempt %d waits though its stage attempt %v is over", r.Task, r.StageAttempt)
+			}
+			if r.step < after {
+				s.t.Fatalf("attempt %d still waits after %T, or after an attempt that failed", r.Task, e)
 			}
 			if kept := s.now - r.launched; kept > chainLook {
 				s.t.Fatalf("attempt %d is kept waiting for %v", r.Task, time.Duration(kept))

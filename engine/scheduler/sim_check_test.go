@@ -243,6 +243,8 @@ type stream struct {
 	leads    map[id.Task]bool    // some follow it
 	neverWas map[id.Task]bool    // called back
 	endedAt  map[id.Task]int64   // as its executor reported
+	passedAt map[id.Task]int64   // of those with a follower: when they finished
+	failedAt int                 // the step in which the last attempt ended without success
 	counts
 	log     bytes.Buffer
 	file    *event.File
@@ -275,7 +277,7 @@ func newStream() *stream {
 		results: map[id.Job]id.Stage{}, merged: map[id.Stage]map[int32]bool{}, commits: map[[2]int32]id.Task{},
 		tries: map[id.StageAttempt]map[int32]int32{}, reported: map[id.Task]*TaskStatus{},
 		excluded: map[exclusion]bool{}, follows: map[id.Task]id.Task{}, leads: map[id.Task]bool{},
-		counts: newCounts(), neverWas: map[id.Task]bool{}, endedAt: map[id.Task]int64{}}
+		passedAt: map[id.Task]int64{}, counts: newCounts(), neverWas: map[id.Task]bool{}, endedAt: map[id.Task]int64{}}
 }
 
 func (m *stream) emit(s *sim, e event.Event, merged bool) {
@@ -345,6 +347,9 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		}
 		// One that follows another may begin before the driver knows that the
 		// attempt before it could not fetch.
+		if passed, ok := m.passedAt[m.follows[e.Info.Task]]; ok && m.follower(e.Info.Task) && passed != e.Info.Launch {
+			bad("attempt %v is launched at %v, and the one before it finished at %v", e.Info.TaskAttempt, time.Duration(e.Info.Launch), time.Duration(passed))
+		}
 		if at, follows := m.stages[e.Info.StageAttempt], m.follower(e.Info.Task); at == nil || !at.open && !follows {
 			bad("attempt %v of a stage that is not open", e.Info.TaskAttempt)
 		}
@@ -381,6 +386,12 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		}
 		if e.Info.Finish == s.now || !m.leads[e.Info.Task] || e.Info.Finish != m.endedAt[e.Info.Task] {
 			moment(e.Info.Finish) // else its slot went on to the next at its end
+		}
+		if m.leads[e.Info.Task] && e.Route == task.RouteDirect {
+			m.passedAt[e.Info.Task] = e.Info.Finish
+		}
+		if e.Reason != task.Success {
+			m.failedAt = s.steps
 		}
 		if e.Info.Finish < e.Info.Launch {
 			bad("attempt %v ends before it began", e.Info.TaskAttempt)

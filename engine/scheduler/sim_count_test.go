@@ -141,6 +141,11 @@ func (s *sim) slots() (n int) {
 // checkWaits looks at barrier sets that no slots are free for: those that have
 // too few to come wait for a time, the others for ever.
 func (s *sim) checkWaits() {
+	for _, ts := range s.core.sets {
+		if ts.givesUp != 0 && (ts.draining || ts.idle < ts.left) {
+			s.t.Fatalf("barrier stage %v, which waits no more, is to give up at %d", ts.id, ts.givesUp)
+		}
+	}
 	slots, free := s.slots(), false
 	for _, x := range s.execs {
 		free = free || x.alive && s.core.executor(x.id).alive && (x.core+1)*s.w.cpus <= x.slots

@@ -92,6 +92,7 @@ type run struct {
 	row      *row
 	req      BinaryRequest
 	launched int64
+	step     int   // as which it was launched
 	began    int64 // 0: it has not
 	over     bool  // ended; its report may still be held back
 	killed   bool
@@ -321,9 +322,10 @@ func (s *sim) do(e Event) {
 		s.recall = true
 		s.handleDue()
 	}
+	after := s.steps
 	s.handle(e)
 	s.handleDue()
-	s.checkChains()
+	s.checkChains(e, after)
 }
 
 func (s *sim) handleDue() {
@@ -707,7 +709,7 @@ func (s *sim) launch(n id.Task, l *row) *run {
 	delete(s.tasks, n)
 	s.harness.order = s.harness.order[:0]
 	clear(s.before)
-	r := &run{Description: d, on: l.on, row: l, req: s.requests[d.Binary], launched: s.now}
+	r := &run{Description: d, on: l.on, row: l, req: s.requests[d.Binary], launched: s.now, step: s.steps}
 	j := s.jobs[d.Job]
 	if j.launches < len(j.fates) {
 		r.fate = j.fates[j.launches]

@@ -33,6 +33,7 @@ type world struct {
 	maxFailures, cpus     int
 	chain                 int // attempts that may follow another; then tasks are short and all goes fast
 	maxResult, maxUntaken int
+	resubmit              time.Duration // after a fetch failure
 }
 
 type site struct{ host, slots int }
@@ -131,6 +132,7 @@ func newWorld(seed uint64, steps int) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &world{seed: seed, steps: steps, maxFailures: 1 + r.IntN(4), cpus: 1, fair: chance(r, 2), waits: chance(r, 2), mismatch: chance(r, 2),
 		speculates: chance(r, 2), beats: chance(r, 3), excludes: chance(r, 4), patient: chance(r, 2)}
+	w.resubmit = []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}[r.IntN(3)]
 	most := 5 // partitions
 	if chance(r, 3) {
 		w.chain, most = 1+r.IntN(15), 60
@@ -157,7 +159,11 @@ func newWorld(seed uint64, steps int) *world {
 	if chance(r, 4) {
 		w.maxUntaken = 30
 	}
-	other, cached := chance(r, 3), chance(r, 2)
+	other, cached, barriers := chance(r, 3), chance(r, 2), 10
+	shaky := chance(r, 5) // executors come and go, and barrier stages wait for them
+	if shaky {
+		barriers = 3
+	}
 	for i := range 3 + r.IntN(8) {
 		n := nodeSpec{parts: 1 + r.IntN(most)}
 		if i > 0 {
@@ -172,10 +178,10 @@ func newWorld(seed uint64, steps int) *world {
 				}
 			}
 		}
-		if n.barrier = chance(r, 10); n.barrier && n.parts > 5 {
+		if n.barrier = chance(r, barriers); n.barrier && n.parts > 5 {
 			n.parts = 1 + n.parts%5
 		}
-		n.other = other && chance(r, 4)
+		n.other = other && chance(r, 2)
 		n.cached = cached && !other && chance(r, 4)
 		w.nodes = append(w.nodes, n)
 	}
@@ -197,6 +203,8 @@ func newWorld(seed uint64, steps int) *world {
 			a.kind = submitMapJob
 		case gentle:
 			continue
+		case shaky && chance(r, 2):
+			a.kind = []actKind{loseExecutor, addExecutor, loseSlot}[r.IntN(3)]
 		case a.kind == cancelAll && !chance(r, 4):
 			a.kind = loseOutput
 		case a.kind == loseExecutor && chance(r, 2):
@@ -231,6 +239,9 @@ func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
 		f.stubborn, f.late = chance(r, 5), chance(r, 5)
 		if chance(r, trouble) {
 			f.ends = outcome(r.IntN(int(endings)))
+		}
+		if chance(r, 4*trouble) {
+			f.ends = cannotFetch
 		}
 	}
 	return f
@@ -270,7 +281,7 @@ func (w *world) gentle() bool {
 // config returns the core's configuration.
 func (w *world) config() Config {
 	cfg := Config{MaxFailures: w.maxFailures, StarvationTimeout: time.Second, Seed: w.seed, MaxStageAttempts: 12, TaskCPUs: w.cpus, RetryOnMismatch: w.mismatch,
-		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken), ResubmitDelay: w.scaled(200 * time.Millisecond),
+		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken), ResubmitDelay: w.scaled(w.resubmit),
 		Chain: w.chain, NoReduceLocality: w.chain > 0 && w.seed%4 != 0}
 	cfg.Barrier = conf.Barrier{SyncTimeout: w.scaled(5 * time.Second), CheckInterval: w.scaled(time.Second), CheckMaxFailures: 5}
 	if w.fair {
@@ -353,7 +364,7 @@ func (w *world) build(h *harness) (nodes []*plan.Node, shuffles []*plan.ShuffleD
 // String tells what is in the world, as far as it is out of the ordinary.
 func (w *world) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, %d steps, maxFailures %d, cpus %d", w.seed, w.steps, w.maxFailures, w.cpus)
+	fmt.Fprintf(&b, "seed %d, %d steps, maxFailures %d, cpus %d, resubmission after %v", w.seed, w.steps, w.maxFailures, w.cpus, w.scaled(w.resubmit))
 	for _, x := range []struct {
 		on   bool
 		name string
