@@ -132,6 +132,9 @@ func newWorld(seed uint64, steps int) *world {
 	r := rand.New(rand.NewPCG(seed, 1))
 	w := &world{seed: seed, steps: steps, maxFailures: 1 + r.IntN(4), cpus: 1, fair: chance(r, 2), waits: chance(r, 2), mismatch: chance(r, 2),
 		speculates: chance(r, 2), beats: chance(r, 3), excludes: chance(r, 4), patient: chance(r, 2)}
+	if w.excludes { // so that sets end well in which something failed
+		w.maxFailures = 4
+	}
 	w.resubmit = []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}[r.IntN(3)]
 	most := 5 // partitions
 	if chance(r, 3) {
@@ -232,7 +235,7 @@ func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
 	if chance(r, 20) {
 		f.takes *= 20 // a straggler
 	}
-	if chance(r, 10) {
+	if chance(r, 6) {
 		f.ends = stores
 	}
 	if !gentle {
@@ -298,8 +301,8 @@ func (w *world) config() Config {
 	}
 	if w.excludes {
 		cfg.Exclusion = conf.Exclusion{Enabled: true, TaskAndStage: true, Application: w.seed%2 == 0, TaskAttemptsPerExecutor: 1,
-			TaskAttemptsPerHost: 2, StageTasksPerExecutor: 2, StageExecutorsPerHost: 2, ApplicationTasksPerExecutor: 2,
-			ApplicationExecutorsPerHost: 2, Timeout: w.scaled(2 * time.Second), UnschedulableTimeout: w.scaled(time.Second)}
+			TaskAttemptsPerHost: 2, StageTasksPerExecutor: 2, StageExecutorsPerHost: 2, ApplicationTasksPerExecutor: 1 + int(w.seed/2%2),
+			ApplicationExecutorsPerHost: 1 + int(w.seed/4%2), Timeout: w.scaled(2 * time.Second), UnschedulableTimeout: w.scaled(time.Second)}
 	}
 	if w.patient {
 		cfg.MaxConsecutiveStageAttempts, cfg.MaxStageAttempts = 20, 1000
