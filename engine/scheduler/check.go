@@ -238,8 +238,12 @@ func (c *Core) checkSlots() error {
 	for _, ts := range c.sets {
 		for _, place := range ts.running.first {
 			for a := ts.running.all.get(place); a != nil; a = a.next {
+				x := c.executor(a.info.Executor)
+				if !x.alive && !x.gone {
+					return fmt.Errorf("attempt %d lives on executor %s, which is lost", a.info.Task, x.id)
+				}
 				if a.slot {
-					taken[c.executor(a.info.Executor)] += c.cfg.TaskCPUs
+					taken[x] += c.cfg.TaskCPUs
 				}
 			}
 		}

@@ -77,13 +77,11 @@ func (c *Core) attemptSucceeded(a *attempt, e ending) {
 		return
 	}
 	s.pending.remove(index)
-	if x := c.executor(a.info.Executor); x == nil || !x.lostSince(ts.epoch) {
-		c.outputs.add(s.dep.Shuffle, index, e.status)
-		if s.node.Determinism != plan.Indeterminate && c.outputs.mismatch(s.dep.Shuffle, index, e.status) {
-			c.otherRows(s, a.partition)
-			if c.stages[s.id] != s {
-				return
-			}
+	c.outputs.add(s.dep.Shuffle, index, e.status)
+	if s.node.Determinism != plan.Indeterminate && c.outputs.mismatch(s.dep.Shuffle, index, e.status) {
+		c.otherRows(s, a.partition)
+		if c.stages[s.id] != s {
+			return
 		}
 	}
 	if s.running && s.making == nil && s.pending.left == 0 {

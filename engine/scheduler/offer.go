@@ -27,13 +27,10 @@ type executor struct {
 	failures []int64
 	excluded int64
 	barred   bool
-	// lostAt is the epoch at which its loss was handled, distrusted the one
-	// after its map outputs were last unregistered as a whole; -1: never.
-	lostAt, distrusted int64
+	// distrusted is the epoch after its map outputs were last unregistered as a
+	// whole; -1: never.
+	distrusted int64
 }
-
-// lostSince reports whether it was lost at or after an epoch.
-func (x *executor) lostSince(epoch int64) bool { return x.lostAt >= epoch }
 
 func (c *Core) executor(n id.Executor) *executor {
 	for _, x := range c.executors {

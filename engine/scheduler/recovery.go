@@ -169,7 +169,7 @@ func (c *Core) addExecutor(spec ExecutorSpec) *executor {
 	if c.cfg.HeartbeatTimeout > 0 && c.silence == 0 {
 		c.silence = c.tooSilent(x)
 	}
-	x.alive, x.gone, x.lostAt, x.distrusted = true, false, -1, -1
+	x.alive, x.gone, x.distrusted = true, false, -1
 	return x
 }
 
@@ -214,8 +214,7 @@ func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) bool
 	for _, ts := range slices.Clone(c.sets) {
 		c.setLostExecutor(ts, x, reason, causedByApp)
 	}
-	x.lostAt = c.outputs.epoch
-	if x.distrusted < x.lostAt {
+	if x.distrusted < c.outputs.epoch {
 		c.outputs.removeExecutor(n)
 		x.distrusted = c.outputs.epoch
 	}

@@ -758,6 +758,39 @@ func TestOCC_002_FailedAttemptsAreDenied(t *testing.T) {
 	}
 }
 
+// A map task that had committed runs again when its output is lost with its
+// executor: it may commit again, and what it was before may not.
+func TestOCC_002_ResubmittedTaskMayCommitAgain(t *testing.T) {
+	h := newHarness(t, two(1))
+	_, r := mapReduce(h, 2, 1)
+	h.submit(0, r)
+	n := h.attemptsOn("a")[0]
+	first := *h.tasks[n]
+	ask := func(d *task.Description) bool {
+		h.do(&CommitAsked{Stage: d.StageAttempt, Partition: d.Partition, Attempt: d.Number})
+		return h.answers[len(h.answers)-1].OK
+	}
+	if !ask(&first) {
+		t.Fatal("the first to ask is denied")
+	}
+	h.ok(n)
+	h.do(&ExecutorLost{Executor: "a", Reason: "gone"})
+	if h.infos[n].Reason != task.Resubmitted {
+		t.Fatalf("the attempt ended as %v", h.infos[n].Reason)
+	}
+	h.ok(h.attemptsOn("b")[0])
+	second := *h.tasks[h.attemptsOn("b")[0]]
+	if second.Partition != first.Partition || second.Number == first.Number {
+		t.Fatalf("%v runs, want another attempt of %v", second.TaskAttempt, first.TaskAttempt)
+	}
+	if ask(&first) || !ask(&second) {
+		t.Fatal("the lost attempt may commit, or the next may not")
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
 func TestOCC_003_StageAttemptsAreApart(t *testing.T) {
 	var k commits
 	k.init()
