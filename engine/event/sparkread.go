@@ -28,6 +28,15 @@ var ErrNotSparkLog = errors.New("not an event log of Spark")
 // all their datasets, some hundred bytes each.
 const sparkLineMax = 64 << 20
 
+// sparkObjectMin bounds the JSON objects of a line, which cost memory even
+// where they hold nothing: a line has so many bytes for each, but for the
+// first sparkObjectsFree. The shortest of those that come in lists, an
+// accumulator without a name, has 65.
+const (
+	sparkObjectMin   = 64
+	sparkObjectsFree = 64
+)
+
 // sparkHeldMax bounds what comes before the application, 1 MiB: some hundred
 // bytes for each executor that is there from the start.
 const sparkHeldMax = 1 << 20
@@ -162,19 +171,13 @@ type (
 		Internal      bool
 	}
 	sparkEndRead struct {
-		Reason      string
+		sparkFetchFailed
 		Class       string `json:"Class Name"`
 		Description string
-		FullStack   string               `json:"Full Stack Trace"`
-		Kill        string               `json:"Kill Reason"`
-		CausedByApp bool                 `json:"Exit Caused By App"`
-		Loss        string               `json:"Loss Reason"`
-		Address     *sparkBlockManagerID `json:"Block Manager Address"`
-		Shuffle     int32                `json:"Shuffle ID"`
-		Map         int64                `json:"Map ID"`
-		MapIndex    int32                `json:"Map Index"`
-		Reduce      int32                `json:"Reduce ID"`
-		Message     string
+		FullStack   string `json:"Full Stack Trace"`
+		Kill        string `json:"Kill Reason"`
+		CausedByApp bool   `json:"Exit Caused By App"`
+		Loss        string `json:"Loss Reason"`
 	}
 )
 
@@ -191,6 +194,9 @@ func (s *sparkReader) line(text []byte) error {
 	if !ok || !slices.Contains(sparkRead, kind) {
 		return nil
 	}
+	if most := sparkObjectsFree + len(text)/sparkObjectMin; objects(text, most) > most {
+		return fmt.Errorf("a line of %d bytes has more than %d objects: %w", len(text), most, ErrCorrupt)
+	}
 	var l sparkLine
 	if err := json.Unmarshal(text, &l); err != nil {
 		return fmt.Errorf("%s: %v: %w", name, err, ErrCorrupt)
@@ -203,6 +209,26 @@ func (s *sparkReader) line(text []byte) error {
 		}
 	}
 	return nil
+}
+
+// objects counts the objects in a line of JSON; where all braces together are
+// at most so many, those within strings count, too.
+func objects(text []byte, most int) (n int) {
+	if n = bytes.Count(text, []byte{'{'}); n <= most {
+		return n
+	}
+	n = 0
+	for i, quoted := 0, false; i < len(text); i++ {
+		switch c := text[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case c == '{' && !quoted:
+			n++
+		}
+	}
+	return n
 }
 
 // sparkRead are the kinds of lines that are read. The beginning of a fetch is

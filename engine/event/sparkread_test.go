@@ -3,8 +3,10 @@ package event
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -73,4 +75,59 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	n, err := r.Reader.Read(p)
 	r.n += n
 	return n, err
+}
+
+// What is said with few bytes takes little memory, or is refused with the
+// bound that it is above.
+func TestSparkLinesTakeMemoryInBounds(t *testing.T) {
+	const size = 1 << 20
+	const start = sparkBegins + "}\n" + `{"Event":"SparkListenerApplicationStart","App ID":"a"}` + "\n"
+	fill := func(head, element, tail string) string {
+		return head + strings.Repeat(element+",", size/(len(element)+1)) + element + tail
+	}
+	numbered := func(head, tail string, element func(n int) string) string {
+		var b strings.Builder
+		b.WriteString(head)
+		for n := 0; b.Len() < size; n++ {
+			b.WriteString(element(n) + ",")
+		}
+		return b.String() + element(-1) + tail
+	}
+	for _, c := range []struct {
+		name, line string
+		refused    bool
+	}{
+		{"stages", fill(`{"Event":"SparkListenerJobStart","Stage Infos":[`, `{}`, `]}`), true},
+		{"datasets", fill(`{"Event":"SparkListenerStageSubmitted","Stage Info":{"RDD Info":[`, `{}`, `]}}`), true},
+		{"accumulators", fill(`{"Event":"SparkListenerTaskEnd","Task Info":{"Accumulables":[`, `{"ID":1}`, `]}}`), true},
+		{"objects that are not read", fill(`{"Event":"SparkListenerJobEnd","Notes":[`, `{}`, `]}`), true},
+		{"resources", numbered(`{"Event":"SparkListenerResourceProfileAdded","Executor Resource Requests":{`, `}}`,
+			func(n int) string { return fmt.Sprintf(`"%x":{}`, n) }), true},
+		{"braces in a text", fill(`{"Event":"SparkListenerJobEnd","Job Result":{"Result":"JobFailed","Exception":{"Message":"`, `\"{`, `"}}}`), false},
+		{"parents", fill(`{"Event":"SparkListenerStageSubmitted","Stage Info":{"Parent IDs":[`, `1`, `]}}`), false},
+		{"stages of the least size", fill(`{"Event":"SparkListenerJobStart","Stage Infos":[`, `{"Stage ID":1,"Stage Name":"","RDD Info":[]                       }`, `]}`), false},
+		{"properties", numbered(`{"Event":"SparkListenerJobStart","Properties":{`, `}}`, func(n int) string { return fmt.Sprintf(`"%x":""`, n) }), false},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		events, err := 0, error(nil)
+		for e, failed := range ReadSpark(strings.NewReader(start + c.line + "\n")) {
+			if err = failed; e != nil {
+				events++
+			}
+		}
+		runtime.ReadMemStats(&after)
+		if c.refused {
+			if !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "objects") || events != 1 {
+				t.Errorf("%s: %d events, %v", c.name, events, err)
+			}
+		} else if err != nil || events != 2 {
+			t.Errorf("%s: %d events, %v", c.name, events, err)
+		}
+		took := after.TotalAlloc - before.TotalAlloc
+
+		if took > uint64(32*len(c.line)) {
+			t.Errorf("%s: %d bytes were made of a line of %d", c.name, took, len(c.line))
+		}
+	}
 }
