@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/execbench/execbench/bench/report"
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
@@ -65,7 +66,7 @@ func (noClose) Close() error { return nil }
 // The event log of a session in which attempts fail, are killed, copied and
 // run again, with barrier stages, cached partitions and a lost executor, is
 // one that the History Server reads, and both it and our own event file tell
-// of as many attempts of each kind as there were.
+// of as many attempts of each kind as there were. Either makes the same report.
 func TestEVT_LogOfAStormySession(t *testing.T) {
 	var file bytes.Buffer
 	sink, err := event.NewFile(noClose{&file}, "events")
@@ -97,7 +98,11 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 	good(engine.MapBatches(engine.Barrier(engine.Range(r.Session, 100, 3)), func(t *engine.Task, dst, src []int64) ([]int64, error) {
 		return append(dst, src...), t.Barrier()
 	}).Count(ctx))
-	cached := engine.Map(engine.Range(r.Session, 5000, 4), func(v int64) int64 { return v }).Cache()
+	rows := engine.NewLongAccumulator(r.Session, "rows")
+	cached := engine.MapBatches(engine.Range(r.Session, 5000, 4), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+		rows.Add(t, int64(len(src)))
+		return append(dst, src...), nil
+	}).Cache()
 	good(cached.Count(ctx))
 	all, err := cached.Collect(ctx)
 	good(int64(len(all)), err)
@@ -141,7 +146,21 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 		t.Error(bad)
 	}
 	check(t, nil, sparkTally(t, text), want)
-	check(t, nil, tallies(t, event.ReadSpark(&log)), want) // as our own report reads it
+	check(t, nil, tallies(t, event.ReadSpark(bytes.NewReader(log.Bytes()))), want) // as our own report reads it
+
+	reported := func(src report.Source) *report.Model {
+		t.Helper()
+		m, err := report.Load(src, report.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	own := reported(func() iter.Seq2[event.Event, error] { return event.Read(bytes.NewReader(file.Bytes())) })
+	if len(own.Failures) < 5 || len(own.Stages) < 10 {
+		t.Errorf("%d failures, %d stages: the test proves little", len(own.Failures), len(own.Stages))
+	}
+	sameReport(t, reported(func() iter.Seq2[event.Event, error] { return event.ReadSpark(bytes.NewReader(log.Bytes())) }), own)
 	if *logDir != "" {
 		if err := os.WriteFile(filepath.Join(*logDir, "stormy"), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
