@@ -94,6 +94,7 @@ func TestDefaults(t *testing.T) {
 		{"scheduler.mode", s.SchedulingMode, FIFO},
 		{"io.compression.codec", s.Compression, CompressionNone},
 		{"shuffle.storage", s.ShuffleStorage, ShuffleAuto},
+		{"eventLog.logBlockUpdates.enabled", s.EventLog.BlockUpdates, false},
 		{"master given", s.Master.Given(), false},
 	} {
 		if c.got != c.want {

@@ -134,8 +134,6 @@ func TestSparkValues(t *testing.T) {
 			ends = append(ends, l)
 		case "SparkListenerTaskStart":
 			starts++
-		case "SparkListenerBlockUpdated":
-			t.Error("block updates are off by default")
 		case "SparkListenerEnvironmentUpdate":
 			p := l["Spark Properties"].(map[string]any)
 			if p["spark.my.password"] != "*********(redacted)" || p["spark.task.maxFailures"] != "4" || p["spark.master"] != "local[2]" {
@@ -250,6 +248,27 @@ func TestSparkRefuses(t *testing.T) {
 	}
 	if got := parseLines(t, sparkText(t, []Event{&ApplicationStart{}, &BlockUpdated{Block: "odd name"}}, SparkOptions{BlockUpdates: true})); len(got) != 4 {
 		t.Error("a block name that Spark cannot parse was written")
+	}
+}
+
+// Updates of blocks are events of their own, written only where asked for, and
+// never part of a task's metrics.
+func TestBLK_016_UpdatesInASparkLog(t *testing.T) {
+	for on, want := range map[bool]int{false: 0, true: 1} {
+		updates := 0
+		for _, l := range parseLines(t, sparkText(t, session(), SparkOptions{BlockUpdates: on})) {
+			switch l["Event"] {
+			case "SparkListenerBlockUpdated":
+				updates++
+			case "SparkListenerTaskEnd":
+				if m, ok := l["Task Metrics"].(map[string]any); ok && len(m["Updated Blocks"].([]any)) != 0 {
+					t.Errorf("a task's metrics name updated blocks: %v", m["Updated Blocks"])
+				}
+			}
+		}
+		if updates != want {
+			t.Errorf("block updates %v: %d lines, want %d", on, updates, want)
+		}
 	}
 }
 

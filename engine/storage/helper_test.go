@@ -39,7 +39,7 @@ func newRig(t *testing.T, bytes int, change ...func(*Config, *fsys.FS)) *rig {
 	t.Helper()
 	r := &rig{t: t, parent: t.TempDir(), tasks: map[id.Task]*memory.Task{}}
 	fs := fsys.OS
-	cfg := Config{Executor: id.Driver}
+	cfg := Config{Executor: id.Driver, OnUpdate: r.updated}
 	for _, c := range change {
 		c(&cfg, &fs)
 	}
@@ -52,26 +52,28 @@ func newRig(t *testing.T, bytes int, change ...func(*Config, *fsys.FS)) *rig {
 		t.Fatal(err)
 	}
 	cfg.Memory, cfg.Disk = r.memory, r.disk
-	cfg.OnUpdate = func(b block.ID, level block.Level, mem, disk int64) {
-		if level == block.LevelNone && (mem != 0 || disk != 0) {
-			t.Errorf("block %s is gone but takes %d and %d", b, mem, disk)
-		}
-		where := "gone"
-		switch {
-		case mem > 0 && disk > 0:
-			where = "both"
-		case mem > 0:
-			where = "memory"
-		case disk > 0:
-			where = "disk"
-		}
-		r.updates = append(r.updates, string(b)+" "+where)
-	}
 	if r.store, err = NewStore(cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.close)
 	return r
+}
+
+// updated notes where a block is now.
+func (r *rig) updated(b block.ID, level block.Level, mem, disk int64) {
+	if level == block.LevelNone && (mem != 0 || disk != 0) {
+		r.t.Errorf("block %s is gone but takes %d and %d", b, mem, disk)
+	}
+	where := "gone"
+	switch {
+	case mem > 0 && disk > 0:
+		where = "both"
+	case mem > 0:
+		where = "memory"
+	case disk > 0:
+		where = "disk"
+	}
+	r.updates = append(r.updates, string(b)+" "+where)
 }
 
 func (r *rig) close() {

@@ -24,6 +24,8 @@ import (
 // NOT APPLICABLE: BLK-010 as to waiting writers, because nobody ever waits for
 // a write lock: a new block has one writer, and evictions pass locked blocks
 // over. The rest is tested.
+// NOT APPLICABLE: BLK-001 as to the writer's own lock, because a writer is a
+// tee: it reads what it passes on, not the block. The rest is tested.
 // BLK-025 and the job of BLK-006 belong to the engine's tests.
 
 var b1, b2, b3, b4, b5 = block.Node(1, 1), block.Node(2, 1), block.Node(3, 1), block.Node(4, 1), block.Node(5, 1)
@@ -33,7 +35,7 @@ func TestBLK_001_WaitersReadOrOneOfThemWrites(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, 1<<20)
 			w, _ := r.store.NewWriter(r.task(1), b1, block.MemoryOnly)
-			readers := make([]*Reader, 2)
+			readers := make([]*Reader, 2, 3)
 			for i := range readers {
 				if _, ok := r.store.NewWriter(r.task(id.Task(i+2)), b1, block.MemoryOnly); ok {
 					t.Fatal("a second writer of one block")
@@ -51,14 +53,29 @@ func TestBLK_001_WaitersReadOrOneOfThemWrites(t *testing.T) {
 				t.Fatal(stored, err)
 			}
 			synctest.Wait()
-			if info := r.store.Blocks(); len(info) != 1 || info[0].Readers != 2 {
-				t.Fatalf("blocks %+v, want one with two readers", info)
+			locks := func(want int) {
+				t.Helper()
+				if info := r.store.Blocks(); len(info) != 1 || info[0].Readers != want || info[0].Writing {
+					t.Fatalf("blocks %+v, want one with %d readers", info, want)
+				}
 			}
-			for _, rd := range readers {
+			locks(2)
+			readers = append(readers, r.open(1, b1)) // who wrote it reads it as others do
+			locks(3)
+			for n := range id.Task(3) {
+				if _, ok := r.store.NewWriter(r.task(n+1), b1, block.MemoryOnly); ok {
+					t.Errorf("task %d writes a block that is there already", n+1)
+				}
+			}
+			for i, rd := range readers {
+				if freed := r.store.evict(1, -1); freed != 0 {
+					t.Errorf("%d bytes were evicted under %d readers", freed, 3-i)
+				}
 				if err := compare(rd, [][]byte{payload(1, 100)}); err != nil {
 					t.Error(err)
 				}
 				rd.Close()
+				locks(2 - i)
 			}
 		})
 	})
