@@ -438,6 +438,31 @@ func TestMOT_001_LostOutputsAreComputedAnew(t *testing.T) {
 	check(t, nil, r.rec.ended(task.FetchFailed), 0) // the survivors asked anew
 }
 
+// A file of one executor, damaged on disk: those of another that find it put
+// it down to the disk, and the output is made again.
+func TestSHUF_014_DamagedFileOfAnotherExecutor(t *testing.T) {
+	r := several(t, 2, "shuffle.storage", "disk", "locality.wait", "0s")
+	sums := engine.ReduceByKey(keyed(r.Session, 4000, 400, 4), add, engine.Partitions(4))
+	got, err := sums.Collect(t.Context())
+	wantPairs(t, err, got, wantSums(4000, 400))
+	damages["bits of every output flipped"](t, r)
+	got, err = sums.Collect(t.Context())
+	wantPairs(t, err, got, wantSums(4000, 400))
+	failed := 0
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		if e.Reason != task.FetchFailed {
+			continue
+		}
+		failed++
+		if n := strings.Count(e.Failure.Message, "the file on disk is not what was written"); n != 1 {
+			t.Errorf("the failure blames the disk %d times: %s", n, e.Failure.Message)
+		}
+	}
+	if failed == 0 {
+		t.Error("nothing failed to be fetched: the test damaged nothing that is read")
+	}
+}
+
 func TestNoExecutorIsLeft(t *testing.T) {
 	r := several(t, 2)
 	held := engine.MapBatches(engine.Range(r.Session, 2, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {

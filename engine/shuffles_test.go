@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -39,6 +41,30 @@ func TestSHUF_008_FilesOfAShuffle(t *testing.T) {
 		}
 		if names := shuffleFiles(r); len(names) != want {
 			t.Errorf("one map fails: %v: files %v, want %d", fails, names, want)
+		}
+	}
+}
+
+// Four keys among 201 maps and as many reducers make four blocks at most, and
+// no other is looked for.
+func TestSHUF_020_FewBlocksOfMany(t *testing.T) {
+	for _, storage := range []string{"auto", "disk"} {
+		r := start(t, engine.Config{Conf: conf("shuffle.storage", storage)})
+		in := engine.MapBatches(engine.Range(r.Session, 201, 201), func(t *engine.Task, dst []engine.Pair[int64, int64], src []int64) ([]engine.Pair[int64, int64], error) {
+			if t.Partition%50 == 3 { // 3, 53, 103 and 153
+				dst = append(dst, engine.Pair[int64, int64]{Key: src[0], Value: 1})
+			}
+			return dst, nil
+		})
+		got, err := engine.ReduceByKey(in, add, engine.Partitions(201)).Collect(t.Context())
+		wantPairs(t, err, got, map[int64]int64{3: 1, 53: 1, 103: 1, 153: 1})
+		var blocks, rows int64
+		for _, e := range of[*event.TaskEnd](r.rec) {
+			blocks += e.Metrics[task.ShuffleLocalBlocksFetched] + e.Metrics[task.ShuffleRemoteBlocksFetched]
+			rows += e.Metrics[task.ShuffleRecordsRead]
+		}
+		if blocks < 1 || blocks > 4 || rows != 4 {
+			t.Errorf("storage %s: %d rows of %d blocks, want 4 rows of at most 4", storage, rows, blocks)
 		}
 	}
 }

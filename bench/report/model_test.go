@@ -319,24 +319,50 @@ func stageOf(tasks int32, stage id.Stage, attempt int32) event.StageInfo {
 	return event.StageInfo{StageAttempt: id.StageAttempt{Stage: stage, Attempt: attempt}, NumTasks: tasks, Submitted: 1}
 }
 
+// jobOfOneStage returns how a job and its only stage, of that many tasks, begin.
+func jobOfOneStage(tasks int32) []event.Event {
+	stage := stageOf(tasks, 0, 0)
+	return []event.Event{&event.ApplicationStart{}, &event.JobStart{Stages: []event.StageInfo{stage}}, &event.StageSubmitted{Stage: stage}}
+}
+
 // A stage of 4 tasks with 1 failure, 1 kill, 1 denied commit and 4 final
-// successes; the last two ends come after the job's.
-func TestEVT_001_EVT_005_Counters(t *testing.T) {
-	events := []event.Event{&event.ApplicationStart{}, &event.JobStart{Stages: []event.StageInfo{stageOf(4, 0, 0)}}, &event.StageSubmitted{Stage: stageOf(4, 0, 0)}}
-	for i, r := range []task.ReasonKind{task.ExceptionFailure, task.TaskCommitDenied, task.Success, task.Success, task.Success} {
+// successes.
+func TestEVT_001_Counters(t *testing.T) {
+	events := jobOfOneStage(4)
+	reasons := []task.ReasonKind{task.ExceptionFailure, task.TaskKilled, task.TaskCommitDenied, task.Success, task.Success, task.Success, task.Success}
+	for i, r := range reasons {
 		events = append(events, attempt(id.Task(i), 0, int32(i%4), r)...)
 	}
-	late := append(attempt(8, 0, 1, task.Success), attempt(9, 0, 2, task.TaskKilled)...)
-	events = append(events, late[0], late[2], &event.StageCompleted{Stage: stageOf(4, 0, 0)}, &event.JobEnd{At: 5})
-	m := load(t, EventSource(events), Options{})
-	if c := m.Jobs[0].Counts; c.Running != 2 || m.Stages[0].Counts.Running != 2 {
-		t.Errorf("before the late ends: %+v", c)
-	}
-	m = load(t, EventSource(append(events, late[1], late[3])), Options{})
+	m := load(t, EventSource(append(events, &event.StageCompleted{Stage: stageOf(4, 0, 0)}, &event.JobEnd{At: 5})), Options{})
 	for where, c := range map[string]Counts{"stage": m.Stages[0].Counts, "job": m.Jobs[0].Counts} {
 		if c.Started != 7 || c.Running != 0 || c.Succeeded != 4 || c.Failed != 1 || c.Killed != 2 || c.Indices != 4 ||
-			c.KilledBy["TaskCommitDenied"] != 1 || c.KilledBy["TaskKilled"] != 1 {
+			len(c.KilledBy) != 2 || c.KilledBy["TaskCommitDenied"] != 1 || c.KilledBy["TaskKilled"] != 1 {
 			t.Errorf("%s: %+v", where, c)
+		}
+	}
+}
+
+// Ends that come after those of the stage and the job count on both.
+func TestEVT_005_EndsAfterTheJobs(t *testing.T) {
+	late, killed := attempt(0, 0, 0, task.Success), attempt(1, 0, 1, task.TaskKilled)
+	events := append(jobOfOneStage(2), late[0], killed[0], &event.StageCompleted{Stage: stageOf(2, 0, 0)}, &event.JobEnd{At: 5})
+	for _, c := range []struct {
+		what                       string
+		ends                       []event.Event
+		running, succeeded, killed int
+	}{
+		{"before the ends", nil, 2, 0, 0},
+		{"after the kill", []event.Event{killed[1]}, 1, 0, 1},
+		{"after both", []event.Event{killed[1], late[1]}, 0, 1, 1},
+	} {
+		m := load(t, EventSource(append(slices.Clone(events), c.ends...)), Options{})
+		for where, n := range map[string]Counts{"stage": m.Stages[0].Counts, "job": m.Jobs[0].Counts} {
+			if int(n.Started) != 2 || int(n.Running) != c.running || int(n.Succeeded) != c.succeeded || int(n.Killed) != c.killed || int(n.Failed) != 0 || int(n.Indices) != c.succeeded {
+				t.Errorf("%s, %s: %+v", c.what, where, n)
+			}
+		}
+		if m.Stages[0].Status != "COMPLETE" || m.Jobs[0].Status != "SUCCEEDED" {
+			t.Errorf("%s: stage %s, job %s", c.what, m.Stages[0].Status, m.Jobs[0].Status)
 		}
 	}
 }

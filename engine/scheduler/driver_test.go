@@ -222,6 +222,47 @@ func TestDriverRunsManyJobsAtOnce(t *testing.T) {
 	}
 }
 
+// Goroutines that remove the same shuffles at once, beside a job: nothing is
+// left of any, and who asks for one is told that it is not known.
+func TestMOT_006_ShufflesAreRemovedAtOnce(t *testing.T) {
+	w := startWorkers(t, 2, Config{}, small)
+	const shuffles = 100
+	for n := range id.Shuffle(shuffles) {
+		d := &plan.ShuffleDep{Parent: &plan.Node{ID: id.Node(n), Name: "source", Partitions: 2}, Shuffle: n, Reducers: 3}
+		if _, err := w.driver.RunMapStage(t.Context(), JobSpec{Final: d.Parent, Shuffle: d}); err != nil {
+			t.Fatal(err)
+		}
+		if list, _, err := w.driver.MapOutputs(n, 0); err != nil || len(list) != 2 || list[0] == nil || list[1] == nil {
+			t.Fatalf("map outputs %v, %v", list, err)
+		}
+	}
+	var wg sync.WaitGroup
+	for g := range 5 {
+		wg.Go(func() {
+			for i := range shuffles {
+				w.driver.RemoveShuffle(id.Shuffle((i + 20*g) % shuffles))
+			}
+		})
+	}
+	wg.Go(func() {
+		if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{ID: 1000, Partitions: 20}}, func(int, []byte) error { return nil }); err != nil {
+			t.Error(err)
+		}
+	})
+	wg.Wait()
+	for n := range id.Shuffle(shuffles + 1) { // the last was never there
+		if list, _, err := w.driver.MapOutputs(n, 0); !errors.Is(err, ErrUnknownShuffle) || list != nil {
+			t.Errorf("shuffle %d: %v, %v; want that it is not known", n, list, err)
+		}
+	}
+	if err := w.driver.Idle(); err != nil { // also: its core is not being stepped
+		t.Fatal(err)
+	}
+	if o := &w.driver.core.outputs; len(o.ids) != 0 || len(o.shuffles) != 0 {
+		t.Errorf("%d shuffles by number and %d in order are left", len(o.shuffles), len(o.ids))
+	}
+}
+
 func TestDAG_020_HandlerFails(t *testing.T) {
 	w := startWorkers(t, 2, Config{}, small)
 	cause := errors.New("cannot keep it")

@@ -26,11 +26,10 @@ type outputs struct {
 type mapOutputs struct {
 	statuses []*task.MapStatus // [map partitions]; nil: missing
 	missing  int
-	reads    []id.Shuffle      // that its map stage reads
-	written  bool              // some output was there once
-	byMap    map[id.Task]int32 // exactly the registered outputs, by the attempt that wrote them
-	shared   bool              // statuses was handed out: copy before the next change
-	rowSums  []int64           // [map partitions] checksums of the rows last written; nil: none came
+	reads    []id.Shuffle // that its map stage reads
+	written  bool         // some output was there once
+	shared   bool         // statuses was handed out: copy before the next change
+	rowSums  []int64      // [map partitions] checksums of the rows last written; nil: none came
 	// mismatched are the partitions whose second computation wrote other rows.
 	mismatched map[int32]bool
 }
@@ -42,7 +41,7 @@ func (o *outputs) register(s id.Shuffle, maps int, reads ...id.Shuffle) {
 	if o.shuffles[s] != nil {
 		return
 	}
-	o.shuffles[s] = &mapOutputs{statuses: make([]*task.MapStatus, maps), missing: maps, reads: reads, byMap: map[id.Task]int32{}}
+	o.shuffles[s] = &mapOutputs{statuses: make([]*task.MapStatus, maps), missing: maps, reads: reads}
 	at, _ := slices.BinarySearch(o.ids, s)
 	o.ids = slices.Insert(o.ids, at, s)
 }
@@ -51,16 +50,12 @@ func (m *mapOutputs) set(part int32, status *task.MapStatus) {
 	if m.shared {
 		m.statuses, m.shared = slices.Clone(m.statuses), false
 	}
-	if old := m.statuses[part]; old != nil {
+	if m.statuses[part] != nil {
 		m.missing++
-		if m.byMap[old.Map] == part {
-			delete(m.byMap, old.Map)
-		}
 	}
 	m.statuses[part] = status
 	if status != nil {
 		m.missing--
-		m.byMap[status.Map] = part
 		m.written = true
 	}
 }

@@ -3,6 +3,7 @@ package scheduler
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -344,29 +345,56 @@ func TestTSM_013_StrandedTasksRunAfterTwoWaits(t *testing.T) {
 	h.succeeded(0, 2)
 }
 
-func TestTSM_014_TSM_015_LevelsFollowExecutors(t *testing.T) {
+// levelsAre asserts the localities at which a set may launch, and that the
+// one it is at is one of them.
+func levelsAre(t *testing.T, ts *taskSet, want string) {
+	t.Helper()
+	if got := fmt.Sprint(ts.levels); got != want || ts.level < 0 || ts.level >= len(ts.levels) {
+		t.Fatalf("levels %s at %d, want %s", got, ts.level, want)
+	}
+}
+
+func TestTSM_014_LevelsFollowExecutors(t *testing.T) {
 	h := newHarness(t, waits(Config{Executors: []ExecutorSpec{{ID: "x", Host: "hx", Slots: 0}}}))
 	h.submit(0, prefer(h, "", "", "a@ha", "b@hb"))
 	ts := h.core.sets[0]
-	levels := func(want string) {
+	levelsAre(t, ts, "[NO_PREF ANY]")
+	come := func(n id.Executor, host string, slots int) {
 		t.Helper()
-		if got := fmt.Sprint(ts.levels); got != want || ts.level >= len(ts.levels) {
-			t.Fatalf("levels %s at %d, want %s", got, ts.level, want)
+		h.do(&ExecutorAdded{ExecutorSpec{ID: n, Host: host, Slots: slots}})
+	}
+	for at := range 3 { // whichever level it had reached
+		come("h", "hb", 0)
+		levelsAre(t, ts, "[NODE_LOCAL NO_PREF ANY]")
+		ts.level = at
+		h.do(&ExecutorLost{Executor: "h", Reason: "gone"})
+		levelsAre(t, ts, "[NO_PREF ANY]")
+		if now := ts.levels[ts.level]; at > 0 && now != []task.Locality{task.NoPref, task.AnyLocality}[at-1] {
+			t.Fatalf("at level %d of three it is at %v after the executor went", at, now)
 		}
 	}
-	levels("[NO_PREF ANY]")
-	h.do(&ExecutorAdded{ExecutorSpec{ID: "h", Host: "hb", Slots: 0}})
-	levels("[NODE_LOCAL NO_PREF ANY]")
+	come("h", "hb", 0)
+	h.do(&ExecutorLost{Executor: "x", Reason: "gone"})
+	levelsAre(t, ts, "[NODE_LOCAL NO_PREF ANY]")
 	h.do(&ExecutorLost{Executor: "h", Reason: "gone"})
-	levels("[NO_PREF ANY]")
-	ts.level = 1
-	h.do(&ExecutorAdded{ExecutorSpec{ID: "a", Host: "ha", Slots: 1}})
-	levels("[PROCESS_LOCAL NODE_LOCAL NO_PREF ANY]")
-	if got := h.lines("launch"); len(got) != 1 || !strings.Contains(got[0], "2.0 of 0.0, partition 2, on a, PROCESS_LOCAL") {
-		t.Fatalf("%q", got)
+	if len(h.core.sets) != 0 { // nobody is left, and the job ends
+		t.Fatalf("%d task sets live without executors", len(h.core.sets))
 	}
-	h.do(&AllCancelled{})
-	h.diesAll()
+	h.empty()
+}
+
+// What was unpreferred and what has lost its place is launched after all the
+// coming and going.
+func TestTSM_014_OffersAfterExecutorsWent(t *testing.T) {
+	h := newHarness(t, waits(Config{Executors: []ExecutorSpec{{ID: "x", Host: "hx", Slots: 0}}}))
+	h.submit(0, prefer(h, "", "", "a@ha", "b@hb"))
+	ts := h.core.sets[0]
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "h", Host: "hb", Slots: 0}})
+	ts.level = 2
+	h.do(&ExecutorLost{Executor: "h", Reason: "gone"})
+	h.do(&ExecutorAdded{ExecutorSpec{ID: "y", Host: "hy", Slots: 1}})
+	h.finish()
+	h.succeeded(0, 4)
 	h.empty()
 }
 
@@ -1093,7 +1121,7 @@ func TestMOT_001_MOT_002_Epochs(t *testing.T) {
 	}
 }
 
-func TestMOT_004_SizesByReducer(t *testing.T) {
+func TestSizesByReducer(t *testing.T) {
 	var o outputs
 	o.init()
 	o.register(1, 2)
@@ -1143,28 +1171,63 @@ func TestMOT_005_ReducePreference(t *testing.T) {
 	}
 }
 
-// NOT APPLICABLE: MOT-006 as to goroutines, because the table is the core's,
-// which one goroutine at a time steps.
-func TestMOT_006_MOT_007_Removal(t *testing.T) {
+// attempts returns the map partitions of a shuffle's outputs by the attempt
+// that wrote them, as who asks for the outputs sees them.
+func (o *outputs) attempts(t *testing.T, s id.Shuffle) map[id.Task]int {
+	t.Helper()
+	list, ok := o.snapshot(s)
+	if !ok {
+		t.Fatalf("shuffle %d is not known", s)
+	}
+	byMap, missing := map[id.Task]int{}, 0
+	for part, status := range list {
+		if status == nil {
+			missing++
+		} else if _, twice := byMap[status.Map]; twice {
+			t.Fatalf("two outputs are of attempt %d", status.Map)
+		} else {
+			byMap[status.Map] = part
+		}
+	}
+	if missing != o.shuffles[s].missing || o.complete(s) != (missing == 0) || len(o.missing(s)) != missing {
+		t.Fatalf("%d outputs are missing, counted %d, listed %v", missing, o.shuffles[s].missing, o.missing(s))
+	}
+	return byMap
+}
+
+// There is no index of attempts beside the outputs: an output that goes, or
+// that another attempt's replaces, takes its attempt's number along.
+func TestMOT_007_EachPartitionHasOneAttempt(t *testing.T) {
 	var o outputs
 	o.init()
-	for s := range id.Shuffle(100) {
-		o.register(s, 1)
-		o.add(s, 0, status("a", id.Task(s), 1))
+	o.register(1, 3)
+	for part := range int32(3) {
+		o.add(1, part, status("a", 10+id.Task(part), 1))
 	}
-	o.add(3, 0, status("b", 1000, 1)) // another attempt's
-	if m := o.shuffles[3]; len(m.byMap) != 1 || m.byMap[1000] != 0 {
-		t.Fatalf("attempts %v", m.byMap)
+	is := func(what string, want map[id.Task]int) {
+		t.Helper()
+		if got := o.attempts(t, 1); !maps.Equal(got, want) {
+			t.Fatalf("%s: partitions by attempt %v, want %v", what, got, want)
+		}
 	}
-	o.removeAll(3)
-	if m := o.shuffles[3]; len(m.byMap) != 0 || m.missing != 1 {
-		t.Fatalf("attempts %v", m.byMap)
-	}
-	for s := range id.Shuffle(200) {
-		o.unregister(s)
-	}
-	if len(o.ids) != 0 || len(o.shuffles) != 0 {
-		t.Fatal("some are left")
+	is("as registered", map[id.Task]int{10: 0, 11: 1, 12: 2})
+	before, _ := o.snapshot(1)
+	o.add(1, 1, status("b", 20, 1))
+	is("one replaced", map[id.Task]int{10: 0, 20: 1, 12: 2})
+	o.add(1, 1, status("b", 20, 1))
+	is("the same again", map[id.Task]int{10: 0, 20: 1, 12: 2})
+	o.removeOne(1, 1, "a") // the former place: what is there now stays
+	is("removed where it is not", map[id.Task]int{10: 0, 20: 1, 12: 2})
+	o.removeOne(1, 1, "b")
+	is("one removed", map[id.Task]int{10: 0, 12: 2})
+	o.add(1, 1, status("b", 30, 1))
+	is("made anew", map[id.Task]int{10: 0, 30: 1, 12: 2})
+	o.removeExecutor("a")
+	is("an executor lost", map[id.Task]int{30: 1})
+	o.removeAll(1)
+	is("all removed", map[id.Task]int{})
+	if len(before) != 3 || before[1].Map != 11 {
+		t.Errorf("what was handed out changed: %v", before)
 	}
 }
 

@@ -371,7 +371,7 @@ func TestSmallOutputsAreCompacted(t *testing.T) {
 }
 
 // Reducers without data have no block, and those with some have one.
-func TestSHUF_012_SHUF_020_EmptyBlocksAreNotFetched(t *testing.T) {
+func TestSHUF_020_FewBlocksOfManyAreNotEmpty(t *testing.T) {
 	r := newRig(t, 64*units.MiB, Config{})
 	c := mustCodec[int64](t)
 	var statuses []*task.MapStatus

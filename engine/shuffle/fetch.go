@@ -136,6 +136,9 @@ func (r *Reader) openFiles(m *Manager, o *output) (blockReader, error) {
 	b := &fileReader{r: r, m: m, o: o}
 	for p := r.from.From; p < r.from.To; p++ {
 		start, end, err := readIndex(index, index.Size(), o.reducers, p, p+1)
+		if err == nil && !r.status().Fits(p, end-start) {
+			err = fmt.Errorf("its index says %d bytes, and its status %d: %w", end-start, r.status().Size(p), spill.ErrCorrupt)
+		}
 		if err != nil {
 			return nil, r.failed(p, err)
 		}
@@ -144,9 +147,6 @@ func (r *Reader) openFiles(m *Manager, o *output) (blockReader, error) {
 		}
 		b.end = end
 		b.blockEnds = append(b.blockEnds, end)
-	}
-	if b.at == b.end {
-		return nil, r.failed(r.from.From, fmt.Errorf("its block is empty, which its status denies: %w", spill.ErrCorrupt))
 	}
 	if b.data, err = m.openFile(o, fileData); err != nil {
 		return nil, r.failed(r.from.From, err)

@@ -192,10 +192,13 @@ func (r *Reader) missing() error {
 	}
 }
 
+// status returns the status of the map output being read.
+func (r *Reader) status() *task.MapStatus { return r.from.Statuses[r.index] }
+
 // failed makes the failure of the present map output for one reducer. Errors
 // that are the attempt's own, not the block's, pass as they are.
 func (r *Reader) failed(reducer int, cause error) error {
-	s := r.from.Statuses[r.index]
+	s := r.status()
 	return &task.Failure{
 		Kind: task.FetchFailed,
 		Message: fmt.Sprintf("cannot read shuffle %d for reducer %d from map %d (task %d) of executor %q: %v",

@@ -111,6 +111,18 @@ func (s *MapStatus) Size(reducer int) int64 {
 	return s.average
 }
 
+// Fits reports whether the block for reducer may have n bytes, as far as its
+// size is kept.
+func (s *MapStatus) Fits(reducer int, n int64) bool {
+	if s.sizes != nil {
+		return s.sizes[reducer] == encodeSize(n)
+	}
+	if i, ok := slices.BinarySearch(s.huge, int32(reducer)); ok {
+		return s.hugeSize[i] == encodeSize(n)
+	}
+	return (n == 0) == (s.Size(reducer) == 0)
+}
+
 // AddTo adds the size of each reducer's block to sums, which has one element
 // a reducer.
 func (s *MapStatus) AddTo(sums []int64) {

@@ -78,6 +78,25 @@ func TestMOT_003_MapStatusForms(t *testing.T) {
 	}
 }
 
+func TestMapStatusFits(t *testing.T) {
+	sizes := map[string][]int64{"exact": {0, 1, 500, 1 << 20, 1 << 40}, "highly": make([]int64, 2500)}
+	copy(sizes["highly"], []int64{0, 10, 200 << 20})
+	for name, list := range sizes {
+		s := task.NewMapStatus(here, 1, list)
+		for r, n := range list[:min(len(list), 5)] {
+			if !s.Fits(r, n) {
+				t.Errorf("%s: block %d of %d bytes does not fit its own status", name, r, n)
+			}
+			if other := []int64{1 << 30, 0}[min(n, 1)]; s.Fits(r, other) {
+				t.Errorf("%s: block %d of %d bytes may have %d", name, r, n, other)
+			}
+		}
+		if s.Fits(2, 2*list[2]) {
+			t.Errorf("%s: a block whose size is kept may have twice as many bytes", name)
+		}
+	}
+}
+
 func sampleMapStatuses() []*task.MapStatus {
 	many := make([]int64, 2500)
 	for i := range many {
