@@ -39,8 +39,27 @@ func TestAttemptReportsRunningThenFinished(t *testing.T) {
 	if seen.Properties["k"] != "v" || seen.Number != 2 || seen.Partition != 1 || seen.NumPartitions != 4 || seen.Stage != 3 || seen.Attempt != 1 {
 		t.Fatalf("the body saw %+v", seen)
 	}
-	if o.result.Metrics[task.ResultSize] != 0 { // RES-006: the driver sets it
-		t.Fatalf("result size %d travels", o.result.Metrics[task.ResultSize])
+}
+
+// The size of a result is in the message that reports it, and not among the
+// metrics inside: they are encoded before it is known.
+func TestRES_006_ResultSizeIsTheDriversToSet(t *testing.T) {
+	h := start(t, 1, fakeTime, func(_ *harness, c *executor.Config, _ *executor.Deps) { c.Limits = result.Limits{MaxDirect: 1000} })
+	for bytes, route := range map[int]task.Route{0: task.RouteDirect, 500: task.RouteDirect, 5000: task.RouteIndirect} {
+		o := h.run(func(c *executor.Context) (executor.Encode, error) {
+			c.Metrics[task.InputRecordsRead] = 7
+			return value(make([]byte, bytes)), nil
+		})
+		if o.result.Metrics[task.ResultSize] != 0 || o.result.Metrics[task.InputRecordsRead] != 7 {
+			t.Errorf("%d bytes: metrics %v", bytes, o.result.Metrics)
+		}
+		encoded := o.Status.Result
+		if route == task.RouteIndirect {
+			encoded = h.store.blocks[block.TaskResult(o.Task)]
+		}
+		if o.Route != route || o.Size != int64(len(encoded)) || len(encoded) <= bytes {
+			t.Errorf("%d bytes: size %d by route %v, encoded they are %d", bytes, o.Size, o.Route, len(encoded))
+		}
 	}
 }
 
@@ -399,7 +418,7 @@ func TestACC_006_OnlyTouchedMetricsTravel(t *testing.T) {
 	}
 }
 
-func TestACC_001_ACC_006_OnlyTouchedAccumulatorsTravel(t *testing.T) {
+func TestACC_006_OnlyTouchedAccumulatorsTravel(t *testing.T) {
 	h := start(t, 1)
 	body := func(err error) executor.Body {
 		return func(c *executor.Context) (executor.Encode, error) {

@@ -310,6 +310,8 @@ func TestWorkersTellTheirTime(t *testing.T) {
 
 // What a heartbeat is in Spark: the table of what runs, with its progress.
 //
+// NOT APPLICABLE: EXE-015 as to accumulators that are zero, because an
+// accumulator that an attempt has not touched is not there at all.
 // NOT APPLICABLE: EXE-016, because an executor shares its driver's process:
 // the driver cannot lose it and know it again, so nothing registers twice.
 func TestEXE_015_RunningTableAndProgress(t *testing.T) {
@@ -317,41 +319,90 @@ func TestEXE_015_RunningTableAndProgress(t *testing.T) {
 	if r := h.Running(); len(r) != 0 {
 		t.Fatalf("idle, but %+v run", r)
 	}
-	step, stepped := make(chan struct{}), make(chan struct{})
-	tid := h.launch(func(c *executor.Context) (executor.Encode, error) {
-		a := c.Accumulator(9, "rows", false, func() executor.Accumulator { return new(sum) }).(*sum)
-		for range step {
-			c.Metrics[task.InputRecordsRead] += 100
-			*a += 100
-			if err := c.Check(); err != nil {
-				return nil, err
+	type steps struct { // of an attempt that goes on when it is told to
+		accum      task.AccumUpdate
+		of         id.Task
+		step, done chan struct{}
+	}
+	launch := func(number id.Accumulator, name string, m task.Metric) *steps {
+		s := &steps{accum: task.AccumUpdate{ID: number, Name: name}, step: make(chan struct{}), done: make(chan struct{})}
+		s.of = h.launch(func(c *executor.Context) (executor.Encode, error) {
+			for range s.step {
+				*c.Accumulator(number, name, false, func() executor.Accumulator { return new(sum) }).(*sum) += 100
+				c.Metrics[m] += 100
+				if err := c.Check(); err != nil {
+					return nil, err
+				}
+				s.done <- struct{}{}
 			}
-			stepped <- struct{}{}
+			return nil, nil
+		})
+		return s
+	}
+	next := func(s *steps) { s.step <- struct{}{}; <-s.done }
+	// tells asserts that the row of an attempt has its accumulator and its
+	// metric, and nothing else.
+	tells := func(r executor.RunningTask, s *steps, m task.Metric, sum int64) {
+		t.Helper()
+		var metrics task.Metrics
+		metrics[m] = sum
+		want := s.accum
+		want.Value = fmt.Append(nil, sum)
+		if r.Task != s.of || r.Latest == nil {
+			t.Fatalf("%+v, want progress of %d", r, s.of)
 		}
-		return nil, nil
-	})
-	next := func() { step <- struct{}{}; <-stepped }
-	next()
+		got := r.Latest.Metrics
+		got[task.JVMGCTime] = 0
+		if got != metrics || !reflect.DeepEqual(r.Latest.Accums, []task.AccumUpdate{want}) {
+			t.Errorf("task %d tells %v and %+v, want %v and %+v", s.of, got, r.Latest.Accums, metrics, want)
+		}
+	}
+
+	// One that has ended, and what it touched, is no part of anything.
+	before := launch(8, "before", task.InputBytesRead)
+	next(before)
+	close(before.step)
+	h.wait(before.of)
+	if r := h.Running(); len(r) != 0 {
+		t.Fatalf("idle again, but %+v run", r)
+	}
+
+	one := launch(9, "rows", task.InputRecordsRead)
+	next(one)
 	r := h.Running() // nobody had asked before: no progress yet, but from now on
-	if len(r) != 1 || r[0].Task != tid || !r[0].Known || r[0].Attempt.Stage != 3 || r[0].Latest != nil || r[0].Start == 0 {
+	if len(r) != 1 || r[0].Task != one.of || !r[0].Known || r[0].Attempt.Stage != 3 || r[0].Latest != nil || r[0].Start == 0 {
 		t.Fatalf("%+v", r)
 	}
-	next()
-	next()
+	next(one)
+	next(one)
 	r = h.Running()
-	if s := r[0].Latest; s == nil || s.Metrics[task.InputRecordsRead] != 200 || s.Accums[0].ID != 9 || string(s.Accums[0].Value) != "200" {
-		t.Fatalf("progress %+v", r[0].Latest)
+	if len(r) != 1 {
+		t.Fatalf("%+v", r)
 	}
-	next()
-	if s := h.Running()[0].Latest; s.Metrics[task.InputRecordsRead] != 400 {
-		t.Fatalf("progress %+v", s)
+	tells(r[0], one, task.InputRecordsRead, 200)
+	next(one)
+	tells(h.Running()[0], one, task.InputRecordsRead, 400)
+
+	other := launch(10, "lines", task.ShuffleRecordsRead)
+	next(other)
+	h.Running()
+	next(other)
+	r = h.Running()
+	if len(r) != 2 {
+		t.Fatalf("%+v", r)
 	}
-	h.Kill(tid, false, "enough")
+	slices.SortFunc(r, func(a, b executor.RunningTask) int { return int(a.Task - b.Task) })
+	tells(r[0], one, task.InputRecordsRead, 400)
+	tells(r[1], other, task.ShuffleRecordsRead, 200)
+	close(other.step)
+	h.wait(other.of)
+
+	h.Kill(one.of, false, "enough")
 	if r := h.Running(); r[0].Killed != "enough" {
 		t.Fatalf("%+v", r)
 	}
-	close(step)
-	h.wait(tid)
+	close(one.step)
+	h.wait(one.of)
 }
 
 // What ignores its kill costs its slot, and the process lives on.

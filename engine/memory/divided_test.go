@@ -107,7 +107,7 @@ func TestClosedPartIsTheDriversAgain(t *testing.T) {
 	undivide(t, driver, s, parts)
 }
 
-func TestBudgetTooSmallToDivide(t *testing.T) {
+func TestMEM_014_BudgetTooSmallToDivide(t *testing.T) {
 	// 2 executors of 1 core need 16 MiB each, and the driver a sixteenth.
 	c := Config{Budget: 64 * units.MiB, Cores: 1}
 	_, err := newShares(newManager(int64(32*units.MiB), 0.5), 2, c)

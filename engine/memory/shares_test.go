@@ -1,7 +1,10 @@
 package memory
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 )
@@ -105,11 +108,22 @@ func TestMEM_012_SingleTask(t *testing.T) {
 
 func TestMEM_015_ReleaseOfTooMuchIsClamped(t *testing.T) {
 	m := newManager(1000, 0)
+	var log bytes.Buffer
+	m.log = slog.New(slog.NewTextHandler(&log, nil))
+	warned := func(times int) {
+		t.Helper()
+		if n := strings.Count(log.String(), "released more memory than was held"); n != times {
+			t.Errorf("%d warnings, want %d:\n%s", n, times, &log)
+		}
+	}
 	t1, c1 := plain(m, 1)
 	t2, c2 := plain(m, 2)
 	ask(t, c1, 300, 300)
 	ask(t, c2, 200, 200)
+	c1.Release(200)
+	warned(0)
 	c1.Release(900)
+	warned(1)
 	if c1.Used() != 0 || t1.Held() != 0 {
 		t.Errorf("task 1 holds %d, want 0", t1.Held())
 	}
@@ -117,6 +131,15 @@ func TestMEM_015_ReleaseOfTooMuchIsClamped(t *testing.T) {
 		t.Errorf("task 2 holds %d, want 200", t2.Held())
 	}
 	check(t, m)
+	cached := cacheOf(t, m, 100)
+	cached.h.Release(101)
+	warned(2)
+	if n := cached.h.Used(); n != 0 {
+		t.Errorf("the cache holds %d, want 0", n)
+	}
+	check(t, m)
+	ask(t, c1, 1000, 500) // shares are as they were
+	ask(t, c2, 1000, 300)
 	closeAll(t, m, t1, t2)
 }
 
