@@ -108,9 +108,12 @@ func (s *sim) checkCounts() {
 	}
 	for _, d := range s.shuffles {
 		if m := s.core.outputs.shuffles[d.Shuffle]; m != nil {
-			for n := range m.byMap {
-				if why := s.stream.killed[n]; strings.HasPrefix(why, "stage rolled back") {
-					s.t.Fatalf("the output of attempt %d counts, which was told to end: %s", n, why)
+			for _, status := range m.statuses {
+				if status == nil {
+					continue
+				}
+				if why := s.stream.killed[status.Map]; strings.HasPrefix(why, "stage rolled back") {
+					s.t.Fatalf("the output of attempt %d counts, which was told to end: %s", status.Map, why)
 				}
 			}
 		}
