@@ -2,7 +2,9 @@ package shuffle
 
 import (
 	"errors"
+	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/spill"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
@@ -140,6 +143,77 @@ func TestSHUF_012_EmptyBlocks(t *testing.T) {
 		}
 		if n := r.metrics[task.ShuffleLocalBlocksFetched]; err != nil || !slices.Equal(rows, want) || n != int64(len(want)) {
 			t.Errorf("reducer %d: rows %v of %d blocks, %v", p, rows, n, err)
+		}
+	}
+}
+
+// A range of reducers holds the blocks that are not empty and no other, each
+// under the index of its map.
+func TestMOT_004_EmptyBlocksAreNotListed(t *testing.T) {
+	r := newRig(t, 16*units.MiB, Config{Storage: Disk})
+	c := mustCodec[int64](t)
+	// Map 0 has [0, s1, 0, s2], and map 1 has [s2, 0, s1, 0].
+	var statuses []*task.MapStatus
+	for m, rows := range [][]int64{{1, 3, 7, 11}, {0, 4, 8, 2}} {
+		s, err := write(r, Target{Shuffle: 4, Map: id.Task(m + 3), Reducers: 4}, c, byValue(4), rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		statuses = append(statuses, s)
+	}
+	type frame struct {
+		index int
+		rows  []int64
+	}
+	// list returns the frames of reducers [from, to) and the number of blocks
+	// that were fetched for them.
+	list := func(from, to int) (frames []frame, blocks int64, err error) {
+		r.metrics = task.Metrics{}
+		err = r.attempt(1<<40, func(env spill.Env) error {
+			rd := NewReader(r.m, env, Source{Shuffle: 4, Statuses: statuses, From: from, To: to})
+			defer rd.Close()
+			for {
+				f, err := rd.Next()
+				if err == io.EOF {
+					return nil
+				}
+				if err != nil {
+					return err
+				}
+				rows, _, err := c.Decode(nil, f.Data, f.Rows)
+				if err != nil {
+					return err
+				}
+				frames = append(frames, frame{rd.index, rows})
+			}
+		})
+		return frames, r.metrics[task.ShuffleLocalBlocksFetched], err
+	}
+	all := []frame{{0, []int64{1}}, {0, []int64{3, 7, 11}}, {1, []int64{0, 4, 8}}, {1, []int64{2}}}
+	for _, q := range []struct {
+		from, to int
+		want     []frame
+	}{
+		{0, 4, all},
+		{0, 1, all[2:3]}, {1, 2, all[:1]}, {2, 3, all[3:]}, {3, 4, all[1:2]},
+		{1, 3, []frame{all[0], all[3]}}, {0, 0, nil},
+	} {
+		got, blocks, err := list(q.from, q.to)
+		if err != nil || !reflect.DeepEqual(got, q.want) || blocks != int64(len(q.want)) {
+			t.Errorf("reducers [%d, %d): %v in %d blocks, %v; want %v", q.from, q.to, got, blocks, err, q.want)
+		}
+	}
+
+	r.m.Remove(4, 3)
+	for p, want := range [][]frame{all[2:3], nil, all[3:], nil} {
+		got, _, err := list(p, p+1)
+		f, failed := errors.AsType[*task.Failure](err)
+		if !reflect.DeepEqual(got, want) || failed != (want == nil) {
+			t.Errorf("reducer %d without map 0: %v, %v; want %v", p, got, err, want)
+		}
+		lost := task.FetchFailure{Executor: id.Driver, Shuffle: 4, Map: 3, MapIndex: 0, Reduce: int32(p)}
+		if failed && f.Fetch != lost {
+			t.Errorf("reducer %d: the failure names %+v, want %+v", p, f.Fetch, lost)
 		}
 	}
 }
