@@ -2,7 +2,6 @@ package shuffle
 
 import (
 	"errors"
-	"io"
 	"os"
 	"reflect"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
-	"github.com/execbench/execbench/engine/spill"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
@@ -169,23 +167,8 @@ func TestMOT_004_EmptyBlocksAreNotListed(t *testing.T) {
 	// that were fetched for them.
 	list := func(from, to int) (frames []frame, blocks int64, err error) {
 		r.metrics = task.Metrics{}
-		err = r.attempt(1<<40, func(env spill.Env) error {
-			rd := NewReader(r.m, env, Source{Shuffle: 4, Statuses: statuses, From: from, To: to})
-			defer rd.Close()
-			for {
-				f, err := rd.Next()
-				if err == io.EOF {
-					return nil
-				}
-				if err != nil {
-					return err
-				}
-				rows, _, err := c.Decode(nil, f.Data, f.Rows)
-				if err != nil {
-					return err
-				}
-				frames = append(frames, frame{rd.index, rows})
-			}
+		err = eachFrame(r, Source{Shuffle: 4, Statuses: statuses, From: from, To: to}, c, func(index int, rows []int64) {
+			frames = append(frames, frame{index, slices.Clone(rows)})
 		})
 		return frames, r.metrics[task.ShuffleLocalBlocksFetched], err
 	}

@@ -114,30 +114,38 @@ func write[T any](r *rig, to Target, c codec.Codec[T], partition Partitioner[T],
 
 // read runs a reduce attempt and returns copies of what it read.
 func read[T any](r *rig, from Source, c codec.Codec[T], clone func(T) T) (rows []T, err error) {
-	err = r.attempt(1<<40, func(env spill.Env) error {
+	err = eachFrame(r, from, c, func(_ int, batch []T) {
+		for _, v := range batch {
+			rows = append(rows, clone(v))
+		}
+	})
+	return rows, err
+}
+
+// eachFrame runs a reduce attempt and calls f with the rows of each frame,
+// which are f's only until it returns, and with the index of their map.
+func eachFrame[T any](r *rig, from Source, c codec.Codec[T], f func(index int, batch []T)) error {
+	return r.attempt(1<<40, func(env spill.Env) error {
 		rd := NewReader(r.m, env, from)
 		defer rd.Close()
 		for {
-			f, err := rd.Next()
+			frame, err := rd.Next()
 			if err == io.EOF {
 				return nil
 			}
 			if err != nil {
 				return err
 			}
-			batch, rest, err := c.Decode(nil, f.Data, f.Rows)
+			batch, rest, err := c.Decode(nil, frame.Data, frame.Rows)
 			if err != nil {
 				return err
 			}
-			if len(batch) != f.Rows || len(rest) != 0 {
+			if len(batch) != frame.Rows || len(rest) != 0 {
 				return errors.New("a frame does not hold its rows")
 			}
-			for _, v := range batch {
-				rows = append(rows, clone(v))
-			}
+			f(rd.index, batch)
 		}
 	})
-	return rows, err
 }
 
 func same[T any](v T) T { return v }

@@ -256,19 +256,44 @@ func TestBLK_017_RemovingADatasetOrABroadcast(t *testing.T) {
 	r.cache(1, block.Node(1, 1), block.MemoryOnly, payload(1, full))
 	r.cache(1, block.Node(1, 2), block.DiskOnly, payload(2, full))
 	r.cache(1, block.Node(11, 1), block.MemoryOnly, payload(3, full))
+	r.cache(1, block.Node(11, 2), block.MemoryOnly, payload(3, full))
 	for _, b := range []block.ID{block.Broadcast(1), block.Broadcast(11)} {
 		if err := r.store.PutBytes(b, block.MemoryAndDisk, payload(4, full)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	free := r.memory.Free()
-	r.store.RemoveNode(1)
-	r.store.Remove(block.Broadcast(1))
-	r.mustBe("gone", block.Node(1, 1), block.Node(1, 2), block.Broadcast(1))
-	r.mustBe("memory", block.Node(11, 1), block.Broadcast(11))
-	if got := r.memory.Free() - free; got != 128<<10 {
-		t.Errorf("%d bytes came free, want 128 KiB", got)
+	// removes runs remove and asserts that the store tells of what went, and of
+	// nothing else, and how much memory came free.
+	removes := func(what string, remove func(), kib int64, updates ...string) {
+		t.Helper()
+		r.updates = nil
+		free := r.memory.Free()
+		remove()
+		if !slices.Equal(r.updates, updates) {
+			t.Errorf("%s: updates %v, want %v", what, r.updates, updates)
+		}
+		if got := r.memory.Free() - free; got != kib<<10 {
+			t.Errorf("%s: %d bytes came free, want %d KiB", what, got, kib)
+		}
 	}
+	one := func(b block.ID, want bool) func() {
+		return func() {
+			if found := r.store.Remove(b); found != want {
+				t.Errorf("removing %s: found %v", b, found)
+			}
+		}
+	}
+	removes("a dataset", func() { r.store.RemoveNode(1) }, 64, "rdd_1_1 gone", "rdd_1_2 gone")
+	r.mustBe("gone", block.Node(1, 1), block.Node(1, 2))
+	r.mustBe("memory", block.Node(11, 1), block.Node(11, 2), block.Broadcast(1), block.Broadcast(11))
+	removes("a broadcast", one(block.Broadcast(1), true), 64, "broadcast_1 gone")
+	r.mustBe("gone", block.Broadcast(1))
+	r.mustBe("memory", block.Node(11, 1), block.Node(11, 2), block.Broadcast(11))
+	removes("a block", one(block.Node(11, 1), true), 64, "rdd_11_1 gone")
+	r.mustBe("gone", block.Node(11, 1))
+	r.mustBe("memory", block.Node(11, 2), block.Broadcast(11))
+	removes("a block that is gone", one(block.Node(11, 1), false), 0)
+	removes("a dataset that is gone", func() { r.store.RemoveNode(1) }, 0)
 	if files := r.files(); len(files) != 0 {
 		t.Errorf("files %v are left", files)
 	}
