@@ -137,27 +137,65 @@ func TestBAR_005_AllGather(t *testing.T) {
 	check(t, err, got, []string{want, want, want, want})
 }
 
+// Whoever waits in a sync that not all reach fails, and is told the timeout.
 func TestBAR_006_SyncTimesOut(t *testing.T) {
-	cases := map[string]func(t *engine.Task) error{
-		"one skips the sync": func(t *engine.Task) error {
+	until := func(t *engine.Task) error {
+		<-t.Context().Done()
+		return context.Cause(t.Context())
+	}
+	for name, c := range map[string]struct {
+		body func(t *engine.Task, others *sync.WaitGroup) error
+		wait int // how many of 4 wait in the sync that is not reached by all
+	}{
+		"one is late": {func(t *engine.Task, others *sync.WaitGroup) error {
 			if t.Partition == 3 {
-				<-t.Context().Done()
-				return context.Cause(t.Context())
+				others.Wait() // until they have given up
 			}
 			return t.Barrier()
-		},
-		"different numbers of syncs": func(t *engine.Task) error {
-			if err := t.Barrier(); err != nil || t.Partition == 0 {
+		}, 3},
+		"one skips the sync": {func(t *engine.Task, _ *sync.WaitGroup) error {
+			if t.Partition == 3 {
+				return until(t)
+			}
+			return t.Barrier()
+		}, 3},
+		"different numbers of syncs": {func(t *engine.Task, _ *sync.WaitGroup) error {
+			if err := t.Barrier(); err != nil {
 				return err
 			}
+			if t.Partition == 0 {
+				return until(t)
+			}
 			return t.Barrier()
-		},
-	}
-	for name, body := range cases {
+		}, 3},
+	} {
 		t.Run(name, func(t *testing.T) {
-			r := start(t, engine.Config{Cores: 4, Conf: conf("barrier.sync.timeout", "50ms")})
-			err := engine.Barrier(engine.Range(r.Session, 4, 4)).Foreach(t.Context(), func(t *engine.Task, _ []int64) error { return body(t) })
+			r := start(t, engine.Config{Cores: 4, Conf: conf("barrier.sync.timeout", "50ms", "task.maxFailures", "1")})
+			var others sync.WaitGroup
+			others.Add(3)
+			var mu sync.Mutex
+			told := map[int32]string{}
+			err := engine.Barrier(engine.Range(r.Session, 4, 4)).Foreach(t.Context(), func(t *engine.Task, _ []int64) error {
+				err := c.body(t, &others)
+				mu.Lock()
+				told[t.Partition] = fmt.Sprint(err)
+				mu.Unlock()
+				if t.Partition != 3 {
+					others.Done()
+				}
+				return err
+			})
 			wantError(t, err, "50ms")
+			r.finish()
+			timedOut := 0
+			for _, why := range told {
+				if strings.Contains(why, "50ms") {
+					timedOut++
+				}
+			}
+			if timedOut < c.wait {
+				t.Errorf("%d callers were told of the timeout, want %d: %v", timedOut, c.wait, told)
+			}
 		})
 	}
 }

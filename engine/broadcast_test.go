@@ -9,8 +9,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"unsafe"
 
 	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/block"
 )
 
 func TestBCT_001_DestroyAndUnpersist(t *testing.T) {
@@ -110,6 +112,15 @@ func TestBroadcastWhileTheSessionCloses(t *testing.T) {
 	}
 }
 
+// Who has closed its session is told so.
+func TestBCT_003_ClosedSession(t *testing.T) {
+	r := start(t, engine.Config{})
+	r.finish()
+	if b, err := engine.NewBroadcast(r.Session, 1); !errors.Is(err, engine.ErrClosed) || b != nil {
+		t.Errorf("got %v, %v", b, err)
+	}
+}
+
 // A handle of data is not data: it has no binary form.
 func TestBCT_003_DatasetAsValue(t *testing.T) {
 	r := start(t, engine.Config{})
@@ -156,37 +167,142 @@ func TestBCT_002_RandomPayloads(t *testing.T) {
 	}
 }
 
-// NOT APPLICABLE: BCT-004 as to a copy on each executor, because executors share
-// what was decoded, as they share their process.
-func TestBCT_004_NeverReadNeverDecoded(t *testing.T) {
-	r := start(t, engine.Config{})
-	b, err := engine.NewBroadcast(r.Session, strings.Repeat("x", 100_000))
+// A value is decoded when a task first uses it, once for all executors, and
+// after Unpersist only its block is left, with the driver.
+//
+// NOT APPLICABLE: BCT-004 as to a copy on each executor, because executors
+// share a process: a decoded value is everybody's.
+func TestBCT_004_DecodedAtItsFirstUse(t *testing.T) {
+	r := several(t, 2, "locality.wait", "0s")
+	text := strings.Repeat("x", 100_000)
+	b, err := engine.NewBroadcast(r.Session, text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n, err := engine.Map(engine.Range(r.Session, 3, 3), func(v int64) int64 {
-		if v > 100 {
-			b.Value()
+	where := block.Broadcast(b.ID())
+	var mu sync.Mutex
+	// use runs a task on each executor, at the same time, and returns the
+	// places at which they found the value.
+	use := func(read bool) map[*byte]int {
+		places := map[*byte]int{}
+		var both sync.WaitGroup
+		both.Add(2)
+		n, err := engine.MapBatches(engine.Range(r.Session, 2, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+			both.Done()
+			both.Wait()
+			if read {
+				v, err := b.Value()
+				if err != nil || v != text {
+					return nil, fmt.Errorf("%d bytes, %w", len(v), err)
+				}
+				mu.Lock()
+				places[unsafe.StringData(v)]++
+				mu.Unlock()
+			}
+			return append(dst, src...), nil
+		}).Count(t.Context())
+		check(t, err, n, 2)
+		return places
+	}
+	is := func(what string, decoded bool) {
+		t.Helper()
+		if n := r.held("broadcast values"); (n >= 100_000) != decoded || n > 150_000 || !decoded && n != 0 {
+			t.Errorf("%s: decoded values take %d bytes", what, n)
 		}
-		return v
-	}).Count(t.Context())
-	check(t, err, n, 3)
-	check(t, nil, r.held("broadcast values"), 0)
+		if !engine.HasBlock(r.Session, where) {
+			t.Errorf("%s: the driver's block is gone", what)
+		}
+		if on := engine.Holders(r.Session, where); len(on) != 0 {
+			t.Errorf("%s: executors %v have a block of it", what, on)
+		}
+	}
+	use(false)
+	is("never read", false)
+	if places := use(true); len(places) != 1 {
+		t.Errorf("the executors found the value at %d places", len(places))
+	}
+	is("read", true)
+	check(t, b.Unpersist(), 0, 0)
+	is("unpersisted", false)
+	use(true)
+	is("read again", true)
+	check(t, b.Destroy(), r.held("broadcast values"), 0)
+	if engine.HasBlock(r.Session, where) {
+		t.Error("the block of a destroyed value is there")
+	}
 }
 
-// Task binaries are broadcasts: they go with their stages (CLN-004).
+// What is let go leaves no block, no map output and no file: datasets with
+// their scope or by Unpersist, values by Destroy, and task binaries, which
+// are broadcasts too, with their stages.
 //
-// NOT APPLICABLE: CLN-004 as to what nobody refers to any more, because nothing
-// here follows the collector: datasets go with their scope or persistence
-// (TestScopeReleasesWhatItBuilt), broadcasts when they are destroyed.
-func TestCLN_004_TaskBinariesGo(t *testing.T) {
-	r := start(t, engine.Config{})
-	for range 20 {
-		n, err := engine.Repartition(engine.Range(r.Session, 100, 3), 2).Count(t.Context())
-		check(t, err, n, 100)
+// NOT APPLICABLE: CLN-004 as to what the garbage collector finds dropped,
+// because a program says when it lets go: Unpersist, Destroy and Release.
+func TestCLN_004_DroppedDatasetsAndBroadcasts(t *testing.T) {
+	r := start(t, engine.Config{Executors: 2, Cores: 2, Conf: conf("shuffle.storage", "disk")})
+	var values []*engine.Broadcast[string]
+	for range 4 {
+		b, err := engine.NewBroadcast(r.Session, strings.Repeat("y", 10_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		values = append(values, b)
+	}
+	scope := r.Scope()
+	levels := []block.Level{block.MemoryOnly, block.MemoryAndDisk, block.DiskOnly}
+	var sets []*engine.Dataset[engine.Pair[int64, int64]]
+	for i := range 100 {
+		b := values[i%4]
+		d := engine.Map(keyed(scope, 20, 5, 2), func(p engine.Pair[int64, int64]) engine.Pair[int64, int64] {
+			if v, err := b.Value(); err != nil || len(v) != 10_000 {
+				panic(fmt.Sprint(len(v), err))
+			}
+			return p
+		})
+		if i%10 == 0 {
+			d = engine.ReduceByKey(d, add, engine.Partitions(2))
+		}
+		d.Persist(levels[i%3])
+		if _, err := d.Count(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sets = append(sets, d)
+	}
+	blocks := func(want int) {
+		t.Helper()
+		n := 0
+		for _, d := range sets {
+			for p := range d.Partitions() {
+				if engine.HasBlock(r.Session, block.Node(d.Node().ID, p)) {
+					n++
+				}
+			}
+		}
+		if n != want {
+			t.Fatalf("%d blocks of %d datasets are there, want %d", n, len(sets), want)
+		}
+	}
+	blocks(200)
+	if len(shuffleFiles(r)) == 0 || r.held("broadcast values") == 0 {
+		t.Fatal("there is nothing to let go")
+	}
+	for _, d := range sets[:50] {
+		d.Unpersist()
+	}
+	blocks(100)
+	scope.Release()
+	blocks(0)
+	for _, b := range values {
+		check(t, b.Destroy(), engine.HasBlock(r.Session, block.Broadcast(b.ID())), false)
 	}
 	if err := engine.Idle(r.Session); err != nil {
 		t.Error(err)
 	}
-	check(t, nil, r.held("broadcasts"), 0)
+	check(t, nil, r.held("cached"), 0)
+	check(t, nil, r.held("broadcast"), 0)
+	for _, part := range []string{"rdd_", "broadcast_", "shuffle_"} {
+		if files := r.files(part); len(files) != 0 {
+			t.Errorf("files are left: %v", files)
+		}
+	}
 }

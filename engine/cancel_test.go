@@ -415,7 +415,7 @@ func TestCAN_011_ListenersRunOnCancel(t *testing.T) {
 	check(t, nil, []int64{opened.Load(), closed.Load()}, []int64{2, 2})
 }
 
-func TestCTX_002_BCT_003_ClosedSession(t *testing.T) {
+func TestCTX_002_ClosedSession(t *testing.T) {
 	r := start(t, engine.Config{})
 	d := engine.Range(r.Session, 10, 2)
 	r.finish()
@@ -423,9 +423,6 @@ func TestCTX_002_BCT_003_ClosedSession(t *testing.T) {
 		t.Errorf("the second Close: %v", err)
 	}
 	if _, err := d.Count(t.Context()); !errors.Is(err, engine.ErrClosed) {
-		t.Errorf("got %v", err)
-	}
-	if _, err := engine.NewBroadcast(r.Session, 1); !errors.Is(err, engine.ErrClosed) {
 		t.Errorf("got %v", err)
 	}
 	for _, err := range d.Batches(t.Context()) {

@@ -103,13 +103,46 @@ func TestDAG_035_Diamond(t *testing.T) {
 	}
 }
 
+// A job over nothing begins and ends, with success, and there is nothing in
+// between.
+//
+// NOT APPLICABLE: DAG-021 as to a later cancellation, because who submits a job
+// hears of its end, and such a job has ended: nothing is left to cancel.
 func TestDAG_021_ZeroPartitions(t *testing.T) {
 	r := start(t, engine.Config{})
-	err := engine.RunJob(t.Context(), engine.Range(r.Session, 10, 2), []int{},
-		func(*engine.Task, func(func([]int64) error) error) (int64, error) { return 0, errors.New("called") },
-		func(int, int64) error { return errors.New("called") })
-	check(t, err, len(of[*event.StageSubmitted](r.rec))+len(of[*event.TaskStart](r.rec)), 0)
-	check(t, nil, []int{len(of[*event.JobStart](r.rec)), len(of[*event.JobEnd](r.rec))}, []int{1, 1})
+	nothing := func(ctx context.Context) error {
+		return engine.RunJob(ctx, engine.Range(r.Session, 10, 2), []int{},
+			func(*engine.Task, func(func([]int64) error) error) (int64, error) { return 0, errors.New("called") },
+			func(int, int64) error { return errors.New("called") })
+	}
+	check(t, nothing(engine.WithProperty(t.Context(), "spark.jobGroup.id", "g")), 0, 0)
+	story := func() (kinds []string) {
+		for _, e := range r.rec.events() {
+			switch e := e.(type) {
+			case *event.JobStart:
+				kinds = append(kinds, fmt.Sprintf("start %d, %d stages", e.Job, len(e.Stages)))
+			case *event.JobEnd:
+				kinds = append(kinds, fmt.Sprintf("end %d %q", e.Job, e.Error))
+			case *event.StageSubmitted, *event.StageCompleted, *event.TaskStart, *event.TaskEnd:
+				kinds = append(kinds, fmt.Sprintf("%T", e))
+			}
+		}
+		return kinds
+	}
+	want := []string{"start 0, 0 stages", `end 0 ""`}
+	check(t, nil, story(), want)
+	r.CancelJob(0, "too late")
+	r.CancelJobGroup("g", "too late", false)
+	if err := engine.Idle(r.Session); err != nil { // both were handled
+		t.Error(err)
+	}
+	check(t, nil, story(), want)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := nothing(ctx); !errors.Is(err, context.Canceled) { // one that was cancelled before
+		t.Errorf("got %v", err)
+	}
+	check(t, nothing(t.Context()), 0, 0)
 }
 
 // Partitions are enumerated by who builds a dataset, who is told what fails.

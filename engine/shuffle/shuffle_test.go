@@ -15,7 +15,7 @@ import (
 // Whatever the storage, the memory, the codec and the
 // number of maps and reducers, every reducer gets exactly its rows, in the
 // order of the maps and within a map in the order of adding.
-func TestSHUF_006_SHUF_021_EveryRowComesToItsReducer(t *testing.T) {
+func TestSHUF_006_EveryRowComesToItsReducer(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, place := range []Storage{Auto, Disk} {
 		for _, comp := range []string{"none", "lz4", "zstd"} {
