@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,6 +19,8 @@ import (
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/result"
+	"github.com/execbench/execbench/engine/shuffle"
+	"github.com/execbench/execbench/engine/spill"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -590,5 +593,51 @@ func TestMapOutputsAreCachedByEpoch(t *testing.T) {
 	h.driver.outputs = func(id.Shuffle, int64) ([]*task.MapStatus, int64, error) { return nil, 0, errors.New("gone") }
 	if o := h.run(func(c *executor.Context) (executor.Encode, error) { _, err := c.MapOutputs(9); return nil, err }); !strings.Contains(o.failure.Message, "shuffle 9: gone") {
 		t.Errorf("%+v", o.failure)
+	}
+}
+
+// Who is told of a newer epoch drops what it knew and asks anew: an output
+// that is gone is then missed by each who reads, and not by the first alone.
+func TestMOT_001_ANewEpochIsReadAnew(t *testing.T) {
+	h := start(t, 1)
+	known := func(m id.Task) *task.MapStatus { // of an output with nothing in it
+		return task.NewMapStatus(task.Location{Host: "a", Executor: "1"}, m, make([]int64, 4))
+	}
+	list, epoch, asked := []*task.MapStatus{known(5), known(6)}, int64(1), 0
+	h.driver.outputs = func(id.Shuffle, int64) ([]*task.MapStatus, int64, error) {
+		asked++
+		return list, epoch, nil
+	}
+	read := func(at int64) outcome {
+		return h.run(func(c *executor.Context) (executor.Encode, error) {
+			statuses, err := c.MapOutputs(4)
+			if err != nil {
+				return nil, err
+			}
+			r := shuffle.NewReader(nil, spill.Env{Memory: c.Memory()}, shuffle.Source{Shuffle: 4, Statuses: statuses, From: 2, To: 3})
+			defer r.Close()
+			if _, err = r.Next(); err == io.EOF {
+				err = nil
+			}
+			return nil, err
+		}, func(d *task.Description) { d.Epoch = at })
+	}
+	for range 2 {
+		if o := read(1); o.State != task.Finished || asked != 1 {
+			t.Fatalf("asked %d times: %v, %+v", asked, o.State, o.failure)
+		}
+	}
+	list, epoch = []*task.MapStatus{known(5), nil}, 2
+	if o := read(1); o.State != task.Finished || asked != 1 { // it has not heard of that
+		t.Fatalf("asked %d times: %v, %+v", asked, o.State, o.failure)
+	}
+	for range 3 {
+		o := read(2)
+		if want := (task.FetchFailure{Shuffle: 4, Map: -1, MapIndex: -1, Reduce: 2}); o.State != task.Failed || o.failure.Kind != task.FetchFailed || o.failure.Fetch != want {
+			t.Fatalf("%v, %+v, want %+v", o.State, o.failure, want)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("asked %d times in all, want 2", asked)
 	}
 }
