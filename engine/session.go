@@ -23,6 +23,7 @@ import (
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/storage"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
@@ -65,6 +66,7 @@ type core struct {
 	nextBeat int64 // when executors show that they live; of the sampler
 
 	lastStage atomic.Pointer[stage] // what the latest attempt runs
+	ways      *source.Ways          // of output to the disk
 
 	graph        *graph
 	functions    functions
@@ -112,6 +114,14 @@ func untakenResults(budget units.Bytes) units.Bytes {
 	return min(max(budget/16, 8*units.MiB), 32*units.MiB)
 }
 
+// outputWays are the ways of output that the user allows (output.direct).
+func outputWays(direct conf.OutputDirect) *source.Ways {
+	if direct == conf.DirectAuto {
+		return new(source.Ways)
+	}
+	return source.OneWay(direct == conf.DirectOn)
+}
+
 // closeGrace is how long Close waits for attempts to notice that they are
 // killed before it gives up and names them.
 const closeGrace = 10 * time.Second
@@ -136,7 +146,7 @@ func newSession(cfg Config) (*Session, units.Bytes, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	c := &core{set: set, warnings: warnings, began: time.Now(), log: cfg.Logger, fs: fsys.OS, labels: cfg.Labels, graph: newGraph()}
+	c := &core{set: set, warnings: warnings, began: time.Now(), log: cfg.Logger, fs: fsys.OS, labels: cfg.Labels, graph: newGraph(), ways: outputWays(set.Direct)}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -354,6 +364,9 @@ func (s *Session) stop(grace time.Duration) error {
 	errs = append(errs, s.releaseGroups())
 	if s.store != nil {
 		errs = append(errs, s.store.Close())
+	}
+	if past, all := s.ways.Past(); all > 0 {
+		s.log.Info("output was written in full blocks", "bytes", all, "past the file cache", past)
 	}
 	for _, a := range s.accounts() {
 		a.release()

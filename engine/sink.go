@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 
 	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/source"
 )
@@ -68,8 +70,13 @@ func RecordSink[T any](d *Dataset[T]) *Sink {
 	})
 }
 
-// writeBuffer is the size of a sink's write buffer: large sequential writes.
-const writeBuffer = 256 << 10
+const (
+	// writeBuffer is the size of a sink's write buffer: past the file cache
+	// writes of 1 MiB made 1.2 GB/s of a device's 1.4, of 256 KiB 0.95.
+	writeBuffer = 1 << 20
+	// leastWriteBuffer does where memory is short.
+	leastWriteBuffer = 64 << 10
+)
 
 func newSink[T any](d *Dataset[T], form string, put func(w *source.PartWriter, rows []T) error) *Sink {
 	k := &Sink{op: &operator{node: &plan.Node{
@@ -141,16 +148,21 @@ func (k *Sink) result(t *Task, part int, a action) (encodeFunc, error) {
 	}
 	c := t.Memory().Consumer("output", nil)
 	defer c.Close()
-	page, err := c.Alloc(writeBuffer)
+	size := writeBuffer
+	page, err := c.Alloc(size)
+	if errors.Is(err, memory.ErrNoMemory) {
+		size = leastWriteBuffer
+		page, err = c.Alloc(size)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot write partition %d: %w", part, err)
 	}
 	defer c.Free(page)
-	w, err := source.JoinOutput(t.s.fs, a.dir).Part(part, t.attemptContext.Task, page.Data)
+	w, err := source.JoinOutput(t.s.fs, a.dir).Part(part, t.attemptContext.Task, page.Data[:size])
 	if err != nil {
 		return nil, err
 	}
-	w.Metrics, w.Timer = &t.Metrics, &t.Timer
+	w.Metrics, w.Timer, w.Ways = &t.Metrics, &t.Timer, t.s.ways
 	err = k.write(t, part, w)
 	if err == nil {
 		err = w.Close()

@@ -25,6 +25,16 @@ const (
 	ShuffleDisk   ShuffleStorage = "disk"   // data and index files, as Spark does
 )
 
+// OutputDirect says whether output files are written past the file cache.
+type OutputDirect string
+
+// Ways of output to the disk.
+const (
+	DirectAuto OutputDirect = "auto" // whatever was faster of late
+	DirectOn   OutputDirect = "on"   // past the file cache, where the system can
+	DirectOff  OutputDirect = "off"  // through the file cache
+)
+
 // Compression names a codec: "none", "lz4" or "zstd".
 type Compression string
 
@@ -40,12 +50,13 @@ const (
 // the keys; the table (Keys, Lookup) documents them. Make one with Parse or
 // Default: the zero value is not a valid configuration.
 type Settings struct {
-	AppName     string      // app.name
-	Master      Master      // master; the zero Master when it was not given
-	Memory      units.Bytes // driver.memory; 0: not given
-	Temp        string      // local.dir; empty: the system's temporary folder
-	Parallelism int         // default.parallelism; 0: the number of cores
-	LogLineage  bool        // logLineage
+	AppName     string       // app.name
+	Master      Master       // master; the zero Master when it was not given
+	Memory      units.Bytes  // driver.memory; 0: not given
+	Temp        string       // local.dir; empty: the system's temporary folder
+	Direct      OutputDirect // output.direct
+	Parallelism int          // default.parallelism; 0: the number of cores
+	LogLineage  bool         // logLineage
 
 	Reserved              units.Bytes // memory.reserved
 	MemoryFraction        float64     // memory.fraction

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"syscall"
+	"time"
 
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/task"
@@ -28,6 +30,8 @@ type PartWriter struct {
 	Metrics *task.Metrics
 	// Timer is told of time in file operations (PartOutputWrite); nil: not.
 	Timer *task.Timer
+	// Ways chooses how full blocks are written; nil: through the file cache.
+	Ways *Ways
 
 	fs          fsys.FS
 	file        fsys.File // nil once closed
@@ -36,6 +40,7 @@ type PartWriter struct {
 	n           int // bytes in buf
 	bytes       int64
 	written     int64 // bytes that are in the file
+	way         way   // of the file at the moment
 	records     int64
 }
 
@@ -65,11 +70,12 @@ func (w *PartWriter) Available() ([]byte, error) {
 	return w.buf[w.n:w.n:len(w.buf)], nil
 }
 
-// Write writes p, through the buffer unless p is as large.
+// Write writes p, through the buffer unless p is as large and there is no
+// choice of ways: p is rarely where a device could take it from.
 func (w *PartWriter) Write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > len(w.buf)-w.n {
-		if w.n == 0 {
+		if w.n == 0 && w.Ways == nil {
 			whole := len(p) / pageSize * pageSize
 			if err := w.put(p[:whole]); err != nil {
 				return total - len(p), err
@@ -106,11 +112,48 @@ func (w *PartWriter) put(p []byte) error {
 		return nil
 	}
 	defer w.enter(w.enter(task.PartOutputWrite))
-	n, err := w.file.Write(p)
+	n, err := w.write(p)
 	w.written += int64(n)
 	if err != nil {
 		return fmt.Errorf("cannot write %s to %s, after %s of it: %w", units.Bytes(len(p)-n), w.temp, units.Bytes(w.written), fsys.Cause(err))
 	}
+	return nil
+}
+
+// write writes p the way that is to be chosen for it.
+func (w *PartWriter) write(p []byte) (int, error) {
+	if w.Ways == nil || !directBlock(p, w.written) {
+		if err := w.take(throughCache); err != nil {
+			return 0, err
+		}
+		return w.file.Write(p)
+	}
+	by := w.Ways.next()
+	if w.take(by) != nil { // past the cache, at the first try
+		w.Ways.refuse()
+		by = throughCache
+	}
+	start := time.Now()
+	n, err := w.file.Write(p)
+	if by == pastCache && n == 0 && errors.Is(err, syscall.EINVAL) { // it asks for another alignment, or cannot after all
+		w.Ways.refuse()
+		return w.write(p)
+	}
+	if err == nil {
+		w.Ways.took(by, n, int64(time.Since(start)))
+	}
+	return n, err
+}
+
+// take makes the file's way by.
+func (w *PartWriter) take(by way) error {
+	if w.way == by {
+		return nil
+	}
+	if err := fsys.SetDirect(w.file, by == pastCache); err != nil {
+		return err
+	}
+	w.way = by
 	return nil
 }
 

@@ -274,6 +274,11 @@ func (h *faultyFile) Truncate(size int64) error {
 	return h.File.Truncate(size)
 }
 
+// SetDirect is no operation that can be made to fail: how often it is called
+// depends on the disk's pace, and the k-th operation must be the same one in
+// every run.
+func (h *faultyFile) SetDirect(on bool) error { return SetDirect(h.File, on) }
+
 func (h *faultyFile) Sync() error {
 	if err := h.fs.fail(OpWrite, "sync", h.Name()); err != nil {
 		return err
