@@ -192,10 +192,11 @@ func (a *detachedDriver) end() (task.Status, error) {
 }
 
 // StatusUpdates implements executor.Driver.
-func (a *detachedDriver) StatusUpdates(messages [][]byte) {
+func (a *detachedDriver) StatusUpdates(messages [][]byte) (taken bool) {
 	for _, msg := range messages {
 		a.StatusUpdate(msg)
 	}
+	return true
 }
 
 // StatusUpdate implements executor.Driver.

@@ -113,10 +113,11 @@ type recordingDriver struct {
 }
 
 // StatusUpdates implements executor.Driver.
-func (d *recordingDriver) StatusUpdates(messages [][]byte) {
+func (d *recordingDriver) StatusUpdates(messages [][]byte) (taken bool) {
 	for _, msg := range messages {
 		d.StatusUpdate(msg)
 	}
+	return true
 }
 
 // StatusUpdate implements executor.Driver.

@@ -59,10 +59,11 @@ func (d *trivialDriver) next(worker int) {
 	d.e.Launch(s.d.Task, s.desc)
 }
 
-func (d *trivialDriver) StatusUpdates(messages [][]byte) {
+func (d *trivialDriver) StatusUpdates(messages [][]byte) (taken bool) {
 	for _, msg := range messages {
 		d.StatusUpdate(msg)
 	}
+	return true
 }
 
 func (d *trivialDriver) CanCommit(id.StageAttempt, int32, int32) bool { return true }

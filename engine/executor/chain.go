@@ -64,7 +64,9 @@ func (w *worker) handOn() (more bool) {
 	w.returnSlot()
 	held := &w.mu.reports
 	held.add(w.msg, w.status.Stamps.Start)
-	hold := w.status.State == task.Finished && len(w.msg) <= holdBytes && end-held.since <= holdTime
+	// What is held back Recall may take, and the driver then has it at once: it
+	// must not come before what the driver has yet to take.
+	hold := !w.behind && w.status.State == task.Finished && len(w.msg) <= holdBytes && end-held.since <= holdTime
 	if more = w.mu.next < len(w.mu.chain.launches); more {
 		w.endedLocked()
 		w.beginLocked(c)
@@ -82,7 +84,7 @@ func (w *worker) handOn() (more bool) {
 	w.mu.Unlock()
 
 	w.views = w.handing.views(w.views[:0])
-	w.e.deps.Driver.StatusUpdates(w.views)
+	w.behind = !w.e.deps.Driver.StatusUpdates(w.views)
 	w.handing.reset()
 	return more
 }

@@ -123,6 +123,34 @@ func TestRecall(t *testing.T) {
 	}
 }
 
+// While the driver has yet to take what a chain has reported, nothing more is
+// held back: Recall would bring it first.
+func TestNothingIsHeldBehindWhatWaits(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		h := start(t, 1, fakeTime) // nothing is held for too long
+		h.driver.busy = busy
+		at, free := make(chan struct{}), make(chan struct{})
+		stop := func(*executor.Context) (executor.Encode, error) {
+			close(at)
+			<-free
+			return value(nil), nil
+		}
+		chain := h.chain(failing(errors.New("so that it is reported at once")), ok, stop)
+		h.LaunchChain(chain)
+		<-at
+		messages, _ := h.Recall()
+		if held := len(messages) > 0; held == busy {
+			t.Errorf("driver busy %v: %d messages were held back", busy, len(messages))
+		}
+		if busy {
+			h.wait(chain[1].Task)
+		}
+		close(free)
+		h.wait(chain[2].Task)
+		h.expectOK()
+	}
+}
+
 func TestKillInsideChain(t *testing.T) {
 	h := start(t, 1)
 	at, free := make(chan struct{}), make(chan struct{})

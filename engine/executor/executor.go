@@ -68,8 +68,9 @@ type Driver interface {
 	// call only.
 	StatusUpdate(msg []byte)
 	// StatusUpdates delivers several messages of one worker, in their order.
-	// They are valid during the call only.
-	StatusUpdates(messages [][]byte)
+	// They are valid during the call only. taken is false if the driver takes
+	// them later: those that Recall brings must not be of the same attempts.
+	StatusUpdates(messages [][]byte) (taken bool)
 	// CanCommit asks whether an attempt may commit its output.
 	CanCommit(stage id.StageAttempt, partition, attempt int32) bool
 	// Barrier blocks until all tasks of a barrier stage attempt have arrived

@@ -77,6 +77,7 @@ type fakeDriver struct {
 	ended    map[id.Task]chan struct{}
 	bad      []error
 	lost     []int
+	busy     bool // it says that it takes several messages later
 
 	onStatus  func(s *task.Status)
 	canCommit func(stage id.StageAttempt, partition, attempt int32) bool
@@ -102,10 +103,11 @@ func (d *fakeDriver) StatusUpdate(msg []byte) {
 	}
 }
 
-func (d *fakeDriver) StatusUpdates(messages [][]byte) {
+func (d *fakeDriver) StatusUpdates(messages [][]byte) (taken bool) {
 	for _, msg := range messages {
 		d.StatusUpdate(msg)
 	}
+	return !d.busy
 }
 
 func (d *fakeDriver) end(t id.Task) chan struct{} {

@@ -30,6 +30,7 @@ type worker struct {
 	spare   *Context
 	spares  []Context
 	chained bool // the current attempt is one of several
+	behind  bool // the driver has yet to take what was delivered last
 	handing reports
 	views   [][]byte
 	small   []byte // RUNNING status

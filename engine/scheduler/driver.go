@@ -220,20 +220,18 @@ func (d *Driver) StatusUpdate(msg []byte) {
 }
 
 // StatusUpdates takes several messages of one worker, in their order, as if
-// they came one by one. They are valid during the call only.
-func (d *Driver) StatusUpdates(messages [][]byte) {
-	if len(messages) == 1 {
-		d.StatusUpdate(messages[0])
-		return
-	}
+// they came one by one. They are valid during the call only. taken is false if
+// somebody else is to take them, later: until a call has returned true the
+// worker must hold no later ones back, which Recall would bring before them.
+func (d *Driver) StatusUpdates(messages [][]byte) (taken bool) {
 	b := statusBatches.Get().(*statusBatch)
 	for _, msg := range messages {
 		if err := b.next().decode(msg, &b.kept); err != nil {
 			d.damaged(err)
-			return
+			return true
 		}
 	}
-	d.box.bring(item{event: b})
+	return d.box.bring(item{event: b})
 }
 
 // damaged ends everything: nobody knows whose message it was, so some attempt

@@ -60,17 +60,16 @@ const patience = 60_000
 // bring is post for a worker whose attempt has ended. If somebody steps it
 // waits a moment, to step itself and take its next attempt along: leaving the
 // event to the other would have it find nothing to do and park, and the other
-// do the work of both while it sleeps. It must not be called from inside a
-// step.
-func (m *mailbox) bring(it item) {
+// do the work of both while it sleeps. taken tells that it was not left to
+// another after all. It must not be called from inside a step.
+func (m *mailbox) bring(it item) (taken bool) {
 	for looks := 0; ; {
 		for looks < patience && m.stepping.Load() {
 			looks++
 		}
 		m.mu.Lock()
 		if looks >= patience || !m.stepping.Load() {
-			m.postLocked(it)
-			return
+			return m.postLocked(it)
 		}
 		m.mu.Unlock()
 	}
@@ -80,12 +79,13 @@ func (m *mailbox) bring(it item) {
 // and last message, and those of a few others that came meanwhile.
 const batchMax = 16
 
-// postLocked puts an event in, releases the lock, and steps if nobody does.
-func (m *mailbox) postLocked(it item) {
+// postLocked puts an event in, releases the lock, and steps if nobody does:
+// then the event has been taken.
+func (m *mailbox) postLocked(it item) (taken bool) {
 	m.mu.queue.push(it)
 	if m.stepping.Load() {
 		m.mu.Unlock()
-		return
+		return false
 	}
 	m.stepping.Store(true)
 	for m.mu.queue.count > 0 {
@@ -110,6 +110,7 @@ func (m *mailbox) postLocked(it item) {
 	}
 	m.stepping.Store(false)
 	m.mu.Unlock()
+	return true
 }
 
 // ring is a queue that uses its room again, so that one which is never quite

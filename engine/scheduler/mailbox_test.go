@@ -106,7 +106,9 @@ func TestMailboxLeavesForTheNextStep(t *testing.T) {
 	if len(got) != 0 {
 		t.Fatalf("%v stepped at once", got)
 	}
-	m.bring(item{event: &FetchBegun{Task: 2}})
+	if !m.bring(item{event: &FetchBegun{Task: 2}}) {
+		t.Error("what was stepped at once is said to wait")
+	}
 	if !slices.Equal(got, []id.Task{1, 2}) {
 		t.Fatalf("stepped %v", got)
 	}
@@ -127,7 +129,9 @@ func TestMailboxBringsWithoutBlocking(t *testing.T) {
 	var stepper sync.WaitGroup
 	stepper.Go(func() { m.post(item{event: &FetchBegun{Task: 1}}) })
 	<-inside
-	m.bring(item{event: &FetchBegun{Task: 2}}) // returns, or the test does not end
+	if m.bring(item{event: &FetchBegun{Task: 2}}) { // returns, or the test does not end
+		t.Error("what waits is said to be taken")
+	}
 	close(release)
 	stepper.Wait()
 	if !slices.Equal(got, []id.Task{1, 2}) || m.stepping.Load() {
