@@ -73,16 +73,16 @@ func (a record) dearer(b record) record {
 // the kernels find over whole numbers, whatever the cores, the partitions and
 // the memory, and whether or not it spills.
 func TestUsersTypesAnswerAsNumbersDo(t *testing.T) {
-	answersAs(t, func(i int64) itemKey { return itemKey{uint16(i % 7), uint32(i)} })
-	answersAs(t, func(i int64) oddKey { return oddKey{byte(i), byte(i >> 8), byte(i >> 16), 0, 9} })
-	answersAs(t, func(i int64) visitKey { return visitKey{i << 20, int32(i % 5)} })
-	answersAs(t, func(i int64) pointKey { return pointKey{float64(i / 300), float64(i % 300)} })
-	answersAs(t, func(i int64) spanKey { return spanKey{uint64(i % 1000), uint64(i / 1000)} })
-	answersAs(t, func(i int64) boxKey { return boxKey{i % 3, 0, i} })
-	answersAs(t, func(i int64) placeKey { return placeKey{fmt.Sprint("c", i/50), uint16(i % 50)} })
+	answersAs(t, func(i int64) itemKey { return itemKey{uint16(i % 7), uint32(i)} }, reduced[itemKey])
+	answersAs(t, func(i int64) oddKey { return oddKey{byte(i), byte(i >> 8), byte(i >> 16), 0, 9} }, nil)
+	answersAs(t, func(i int64) visitKey { return visitKey{i << 20, int32(i % 5)} }, reduced[visitKey])
+	answersAs(t, func(i int64) pointKey { return pointKey{float64(i / 300), float64(i % 300)} }, nil)
+	answersAs(t, func(i int64) spanKey { return spanKey{uint64(i % 1000), uint64(i / 1000)} }, nil)
+	answersAs(t, func(i int64) boxKey { return boxKey{i % 3, 0, i} }, nil)
+	answersAs(t, func(i int64) placeKey { return placeKey{fmt.Sprint("c", i/50), uint16(i % 50)} }, reduced[placeKey])
 	answersAs(t, func(i int64) nestedKey {
 		return nestedKey{placeKey{fmt.Sprint("country ", i), 1}, [2]string{"", fmt.Sprint(i % 9)}, i%2 == 0}
-	})
+	}, nil)
 }
 
 var hashed = maphash.MakeSeed()
@@ -102,7 +102,10 @@ func groupsOf[K, S comparable](t *testing.T, d *engine.Dataset[engine.Pair[K, S]
 	return sum
 }
 
-func answersAs[K comparable](t *testing.T, key func(i int64) K) {
+// answersAs compares AggregateByKey over keys of a type with the kernel over
+// numbers, and whatever more does, which for keys of each form one type is
+// enough for: every further one has the compiler make all kernels again.
+func answersAs[K comparable](t *testing.T, key func(i int64) K, more func(*testing.T, usersCase[K])) {
 	const parts = 3
 	var zero K
 	t.Run(fmt.Sprintf("%T", zero), func(t *testing.T) {
@@ -150,26 +153,8 @@ func answersAs[K comparable](t *testing.T, key func(i int64) K) {
 			if got := groupsOf(t, engine.AggregateByKey(named, func() account { return account{} }, account.add, account.merge, option)); got != want {
 				t.Errorf("cores %d, memory %v: AggregateByKey finds %v, the kernel %v", c.Cores, c.Memory, got, want)
 			}
-			accounts := engine.MapValues(named, func(p purchase) account { return account{}.add(p) })
-			if got := groupsOf(t, engine.ReduceByKey(accounts, account.merge, option)); got != want {
-				t.Errorf("cores %d, memory %v: ReduceByKey finds %v, the kernel %v", c.Cores, c.Memory, got, want)
-			}
-			records := engine.MapValues(named, func(p purchase) record { return record{fmt.Sprint(p.Price), p.Price, 1} })
-			dearest := map[K]record{}
-			for row := range rows {
-				p := value(row)
-				v, k := record{fmt.Sprint(p.Price), p.Price, 1}, names[index(row)]
-				if old, ok := dearest[k]; ok {
-					v = old.dearer(v)
-				}
-				dearest[k] = v
-			}
-			want = [2]uint64{}
-			for k, v := range dearest {
-				want = [2]uint64{want[0] + 1, want[1] + maphash.Comparable(hashed, engine.Pair[K, record]{Key: k, Value: v})}
-			}
-			if got := groupsOf(t, engine.ReduceByKey(records, record.dearer, option)); got != want {
-				t.Errorf("cores %d, memory %v: a state with a text is %v, want %v", c.Cores, c.Memory, got, want)
+			if more != nil {
+				more(t, usersCase[K]{fmt.Sprintf("cores %d, memory %v", c.Cores, c.Memory), named, names, index, value, rows, want, option})
 			}
 			spills := int64(0)
 			for _, e := range of[*event.TaskEnd](r.rec) {
@@ -181,4 +166,42 @@ func answersAs[K comparable](t *testing.T, key func(i int64) K) {
 			r.finish()
 		}
 	})
+}
+
+// usersCase is one case of answersAs.
+type usersCase[K comparable] struct {
+	name   string
+	named  *engine.Dataset[engine.Pair[K, purchase]]
+	names  []K
+	index  func(row int64) int64 // of a row's key among names
+	value  func(row int64) purchase
+	rows   int64
+	want   [2]uint64 // the accounts
+	option engine.Option
+}
+
+// reduced compares ReduceByKey over states that are plain and that hold a text.
+func reduced[K comparable](t *testing.T, c usersCase[K]) {
+	t.Helper()
+	accounts := engine.MapValues(c.named, func(p purchase) account { return account{}.add(p) })
+	if got := groupsOf(t, engine.ReduceByKey(accounts, account.merge, c.option)); got != c.want {
+		t.Errorf("%s: ReduceByKey finds %v, the kernel %v", c.name, got, c.want)
+	}
+	records := engine.MapValues(c.named, func(p purchase) record { return record{fmt.Sprint(p.Price), p.Price, 1} })
+	dearest := map[K]record{}
+	for row := range c.rows {
+		p := c.value(row)
+		v, k := record{fmt.Sprint(p.Price), p.Price, 1}, c.names[c.index(row)]
+		if old, ok := dearest[k]; ok {
+			v = old.dearer(v)
+		}
+		dearest[k] = v
+	}
+	want := [2]uint64{}
+	for k, v := range dearest {
+		want = [2]uint64{want[0] + 1, want[1] + maphash.Comparable(hashed, engine.Pair[K, record]{Key: k, Value: v})}
+	}
+	if got := groupsOf(t, engine.ReduceByKey(records, record.dearer, c.option)); got != want {
+		t.Errorf("%s: a state with a text is %v, want %v", c.name, got, want)
+	}
 }
