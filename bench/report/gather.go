@@ -60,7 +60,9 @@ func (m *Model) gather(src Source, limit int64, workers workerTimes) error {
 	for _, s := range m.Stages {
 		s.finish()
 	}
-	if busy, charged := workers.busy(), m.Session.WorkerTime-m.Session.Idle; len(workers) > 0 && !near(busy, charged) {
+	// Attempts that ended because their executor was lost have no times.
+	busy, charged := workers.busy(), m.Session.WorkerTime-m.Session.Idle
+	if len(workers) > 0 && !near(busy, charged) && !(busy > charged && workers.lost()) {
 		m.Problems = append(m.Problems, fmt.Sprintf("workers were inside attempts for %s, the attempts' own times add up to %s",
 			duration(busy), duration(charged)))
 	}

@@ -490,6 +490,39 @@ func TestWorkersOfALostExecutor(t *testing.T) {
 	}
 }
 
+// What workers say of their time is set against the attempts' times, but for
+// attempts that ended with their executor and have none.
+func TestTimeInsideAttempts(t *testing.T) {
+	const told = "workers were inside attempts for"
+	for name, c := range map[string]struct {
+		busy    int64
+		lost    bool
+		problem bool
+	}{
+		"as much":               {0, false, false},
+		"more":                  {50e6, false, true},
+		"more, executor lost":   {50e6, true, false},
+		"none at all, but lost": {-1, true, true},
+	} {
+		pair := attempt(1, 0, 0, task.Success)
+		end := pair[1].(*event.TaskEnd)
+		end.Stamps = task.Stamps{Start: 0, RunStart: 0, RunEnd: 20e6, EncodeEnd: 20e6, End: 20e6}
+		busy := c.busy + 20e6
+		if c.busy < 0 {
+			busy = 0
+		}
+		events := []event.Event{&event.ApplicationStart{Cores: 1}, &event.ExecutorAdded{Executor: id.Driver, Cores: 1}, pair[0], pair[1],
+			&event.WorkerTime{At: 100e6, Executor: id.Driver, Busy: busy}}
+		if c.lost {
+			events = append(events, &event.ExecutorRemoved{At: 100e6, Executor: id.Driver, Reason: "pulled"})
+		}
+		m := load(t, EventSource(events), Options{})
+		if problem := slices.ContainsFunc(m.Problems, func(p string) bool { return strings.HasPrefix(p, told) }); problem != c.problem {
+			t.Errorf("%s: problems %q", name, m.Problems)
+		}
+	}
+}
+
 func TestOtherBound(t *testing.T) {
 	for other, ok := range map[int64]bool{500: true, 1500: true, 1520: false, 40_000: false} {
 		var events []event.Event
