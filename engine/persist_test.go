@@ -2,7 +2,9 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -149,6 +151,123 @@ func TestBLK_002_NoEvictionWithinADataset(t *testing.T) {
 			t.Errorf("%s was thrown out", e.Block)
 		}
 	}
+}
+
+// A partition that is too large to be kept costs others their place in memory
+// and is not kept itself; who reads it gets every row in order all the same,
+// and nothing stays unrolled. With disk it is kept there.
+func TestBLK_005_PartitionTooLargeToKeep(t *testing.T) {
+	for _, level := range []block.Level{block.MemoryOnly, block.MemoryAndDisk} {
+		t.Run(level.String(), func(t *testing.T) {
+			r := start(t, engine.Config{Memory: 64 * units.MiB, Cores: 1})
+			const n = 40 << 10 // 40 MiB, of which 32 are managed
+			var first, computed atomic.Int64
+			small := rows(r.Session, 0, 4<<10, 4, &first).Cache()
+			sumRows(t, small)
+			d := rows(r.Session, 0, n, 1, &computed).Persist(level)
+			for range 2 {
+				next := int64(0)
+				err := d.Foreach(t.Context(), func(_ *engine.Task, b []wideRow) error {
+					for i := range b {
+						if b[i].N != next || b[i].Pad[0] != byte(next) || b[i].Pad[1015] != byte(next>>8) {
+							return fmt.Errorf("row %d came as %d", next, b[i].N)
+						}
+						next++
+					}
+					return nil
+				})
+				check(t, err, next, n)
+				check(t, nil, r.held("unroll"), 0)
+				check(t, nil, engine.HasBlock(r.Session, block.Node(d.Node().ID, 0)), level.Disk())
+				check(t, nil, len(r.files("rdd_")) == 1, level.Disk())
+			}
+			want := int64(2 * n) // computed again, because it was not kept
+			if level.Disk() {
+				want = n
+			}
+			check(t, nil, computed.Load(), want)
+			left := 0
+			for p := range 4 {
+				if engine.HasBlock(r.Session, block.Node(small.Node().ID, p)) {
+					left++
+				}
+			}
+			check(t, nil, left, 0) // what made room has not come back
+			check(t, nil, r.held("cached partitions"), 0)
+		})
+	}
+}
+
+// Removing a dataset or a broadcast takes its blocks from every executor, and
+// no other's; of each block that was told of it is told that it is gone.
+func TestBLK_017_RemovalReachesEveryExecutor(t *testing.T) {
+	r := several(t, 2, "locality.wait", "0s")
+	keep := func(level block.Level) *engine.Dataset[int64] {
+		var both sync.WaitGroup
+		both.Add(2)
+		d := engine.MapBatches(engine.Range(r.Session, 200, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+			both.Done()
+			both.Wait() // so that each executor has one
+			return append(dst, src...), nil
+		}).Persist(level)
+		n, err := d.Count(t.Context())
+		check(t, err, n, 200)
+		return d
+	}
+	type place struct{ block, executor string }
+	places := func(d *engine.Dataset[int64]) (list []place) {
+		for p := range 2 {
+			b := block.Node(d.Node().ID, p)
+			for _, x := range engine.Holders(r.Session, b) {
+				list = append(list, place{string(b), x})
+			}
+		}
+		return list
+	}
+	value := func() *engine.Broadcast[string] {
+		b, err := engine.NewBroadcast(r.Session, strings.Repeat("z", 10_000))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	goes, onDisk, stays := keep(block.MemoryOnly), keep(block.DiskOnly), keep(block.MemoryOnly)
+	gone, other := value(), value()
+	was := map[*engine.Dataset[int64]][]place{}
+	for _, d := range []*engine.Dataset[int64]{goes, onDisk, stays} {
+		was[d] = places(d)
+		if l := was[d]; len(l) != 2 || l[0].executor == l[1].executor {
+			t.Fatalf("blocks at %v, want one on each executor", l)
+		}
+	}
+	if err := engine.Idle(r.Session); err != nil { // the task binaries are gone
+		t.Fatal(err)
+	}
+	memory, broadcasts := r.held("cached partitions"), r.held("broadcasts")
+	for _, d := range []*engine.Dataset[int64]{goes, onDisk} {
+		before := len(r.rec.events())
+		d.Unpersist()
+		var told []place
+		for _, e := range r.rec.events()[before:] {
+			if u, ok := e.(*event.BlockUpdated); ok {
+				check(t, nil, []int64{int64(u.Level), u.Memory, u.Disk}, []int64{int64(block.LevelNone), 0, 0})
+				told = append(told, place{u.Block, string(u.Executor)})
+			}
+		}
+		slices.SortFunc(told, func(a, b place) int { return strings.Compare(a.block, b.block) })
+		check(t, nil, told, was[d])
+		check(t, nil, len(places(d)), 0)
+	}
+	check(t, nil, places(stays), was[stays])
+	check(t, nil, r.held("cached partitions"), memory/2)
+	check(t, nil, len(r.files("rdd_")), 0)
+
+	check(t, gone.Destroy(), engine.HasBlock(r.Session, block.Broadcast(gone.ID())), false)
+	check(t, nil, engine.HasBlock(r.Session, block.Broadcast(other.ID())), true)
+	if freed := broadcasts - r.held("broadcasts"); freed < 10_000 || freed > 70_000 {
+		t.Errorf("a broadcast of 10,000 bytes gave back %d", freed)
+	}
+	check(t, nil, places(stays), was[stays])
 }
 
 func TestBLK_006_LostDiskPartitions(t *testing.T) {
