@@ -257,7 +257,7 @@ func TestBLK_017_RemovingADatasetOrABroadcast(t *testing.T) {
 	r.cache(1, block.Node(1, 2), block.DiskOnly, payload(2, full))
 	r.cache(1, block.Node(11, 1), block.MemoryOnly, payload(3, full))
 	r.cache(1, block.Node(11, 2), block.MemoryOnly, payload(3, full))
-	for _, b := range []block.ID{block.Broadcast(1), block.Broadcast(11)} {
+	for _, b := range []block.ID{block.Broadcast(1), block.Broadcast(11), block.TaskResult(1)} {
 		if err := r.store.PutBytes(b, block.MemoryAndDisk, payload(4, full)); err != nil {
 			t.Fatal(err)
 		}
@@ -285,13 +285,13 @@ func TestBLK_017_RemovingADatasetOrABroadcast(t *testing.T) {
 	}
 	removes("a dataset", func() { r.store.RemoveNode(1) }, 64, "rdd_1_1 gone", "rdd_1_2 gone")
 	r.mustBe("gone", block.Node(1, 1), block.Node(1, 2))
-	r.mustBe("memory", block.Node(11, 1), block.Node(11, 2), block.Broadcast(1), block.Broadcast(11))
+	r.mustBe("memory", block.Node(11, 1), block.Node(11, 2), block.Broadcast(1), block.Broadcast(11), block.TaskResult(1))
 	removes("a broadcast", one(block.Broadcast(1), true), 64, "broadcast_1 gone")
 	r.mustBe("gone", block.Broadcast(1))
-	r.mustBe("memory", block.Node(11, 1), block.Node(11, 2), block.Broadcast(11))
+	r.mustBe("memory", block.Node(11, 1), block.Node(11, 2), block.Broadcast(11), block.TaskResult(1))
 	removes("a block", one(block.Node(11, 1), true), 64, "rdd_11_1 gone")
 	r.mustBe("gone", block.Node(11, 1))
-	r.mustBe("memory", block.Node(11, 2), block.Broadcast(11))
+	r.mustBe("memory", block.Node(11, 2), block.Broadcast(11), block.TaskResult(1))
 	removes("a block that is gone", one(block.Node(11, 1), false), 0)
 	removes("a dataset that is gone", func() { r.store.RemoveNode(1) }, 0)
 	if files := r.files(); len(files) != 0 {
