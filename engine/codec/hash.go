@@ -60,6 +60,37 @@ func HashText(s string) uint64 {
 	return xxh3.HashString(s)
 }
 
+// TextToken is a text ready to be looked up: its two words and its hash. The
+// words of a text longer than [ShortText] are its hash and [LongToken].
+type TextToken struct{ A, B, Hash uint64 }
+
+// LongToken is the second word of a long text's token. No short text has it.
+const LongToken = ^uint64(0)
+
+// tokenOf makes the token of a text of any length.
+func tokenOf(s string, half bool) TextToken {
+	if len(s) > ShortText {
+		h := xxh3.HashString(s)
+		t := TextToken{h, LongToken, h}
+		if half {
+			t.Hash = MixLong(h)
+		}
+		return t
+	}
+	a, b := TextWords(s)
+	if half {
+		return TextToken{a, b, MixWords(a, b)}
+	}
+	return TextToken{a, b, HashWords(a, b)}
+}
+
+// MixWords is half of HashWords: one multiplication, good enough for places in
+// a table. Its order has nothing to do with that of HashWords.
+func MixWords(a, b uint64) uint64 { return fold(a^hashA, b^hashB) }
+
+// MixLong makes of a long text's hash another with another order.
+func MixLong(hash uint64) uint64 { return bits.RotateLeft64(hash, 17) }
+
 // Reducer maps a hash to one of n reducers by its upper half. Hash tables
 // take the lower half, so that the keys of one reducer still spread.
 func Reducer(hash uint64, n int) int32 {

@@ -328,6 +328,9 @@ func TestHashTextSeesOnlyTheText(t *testing.T) {
 			if HashText(view) != HashText(s) {
 				t.Fatalf("the text of %d bytes at %d hashes with what surrounds it", n, at)
 			}
+			if n%5 == at%5 { // beside others, as batches have them
+				checkTokens(t, []string{"", view, s})
+			}
 			if n > ShortText {
 				continue
 			}
@@ -335,6 +338,27 @@ func TestHashTextSeesOnlyTheText(t *testing.T) {
 			if wa, wb := loadBytes(s); a != wa || b != wb|uint64(n+1)<<56 {
 				t.Fatalf("words of %q are %x %x", s, a, b)
 			}
+		}
+	}
+}
+
+// checkTokens makes tokens of texts in both ways and compares them with what
+// they are made of.
+func checkTokens(t *testing.T, texts []string) {
+	t.Helper()
+	var got, half [3]TextToken
+	TextTokens(got[:], texts, false)
+	TextTokens(half[:], texts, true)
+	for i, s := range texts {
+		want := TextToken{Hash: HashText(s)}
+		want.A, want.B = want.Hash, LongToken
+		other := MixLong(want.Hash)
+		if len(s) <= ShortText {
+			want.A, want.B = TextWords(s)
+			other = MixWords(want.A, want.B)
+		}
+		if got[i] != want || half[i] != (TextToken{want.A, want.B, other}) {
+			t.Fatalf("tokens of %q are %x and %x, want %x", s, got[i], half[i], want)
 		}
 	}
 }
@@ -356,6 +380,12 @@ func TestHashesSpread(t *testing.T) {
 		"counting words": func(i int) uint64 { return HashWord(uint64(i)) },
 		"high words":     func(i int) uint64 { return HashWord(uint64(i) << 40) },
 		"counting texts": func(i int) uint64 { return HashText(string([]byte{byte(i), byte(i >> 8), byte(i >> 16)})) },
+		"halves of texts": func(i int) uint64 {
+			return MixWords(TextWords(string([]byte{byte(i), byte(i >> 8), byte(i >> 16)})))
+		},
+		"halves of longer texts": func(i int) uint64 {
+			return MixWords(TextWords("prefixed " + string([]byte{byte(i), byte(i >> 8), byte(i >> 16)})))
+		},
 		"long texts": func(i int) uint64 {
 			return HashText(strings.Repeat("x", 20) + string([]byte{byte(i), byte(i >> 8), byte(i >> 16)}))
 		},

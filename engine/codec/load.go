@@ -27,6 +27,29 @@ func loadShort(s string) (a, b uint64) {
 	return *(*uint64)(p) & m[0], *(*uint64)(unsafe.Add(p, 8)) & m[1]
 }
 
+// TextTokens makes the tokens of texts, as many as texts are, with HashText as
+// their hash or, half, MixWords. It makes no call for a short text.
+//
+//go:nocheckptr
+func TextTokens(dst []TextToken, texts []string, half bool) {
+	dst = dst[:len(texts)]
+	for i, s := range texts {
+		n, p := uint(len(s)), unsafe.Pointer(unsafe.StringData(s))
+		if n-1 >= ShortText || uintptr(p)&(pageBytes-1) > pageBytes-16 || bigEndian {
+			dst[i] = tokenOf(s, half)
+			continue
+		}
+		m := &shortMasks[n&15]
+		a := *(*uint64)(p) & m[0]
+		b := *(*uint64)(unsafe.Add(p, 8))&m[1] | uint64(n+1)<<56
+		h := fold(a^hashA, b^hashB)
+		if !half {
+			h = fold(h^hashC, a^hashD)
+		}
+		dst[i] = TextToken{a, b, h}
+	}
+}
+
 // shortMasks keep the first n of 16 bytes.
 var shortMasks = func() (m [16][2]uint64) {
 	for n := range m {

@@ -5,3 +5,11 @@ package codec
 // loadShort returns the bytes of a text of at most 15 bytes, little endian,
 // zeros behind. The race detector would see a load beyond the text's end.
 func loadShort(s string) (a, b uint64) { return loadBytes(s) }
+
+// TextTokens makes the tokens of texts, as many as texts are, with HashText as
+// their hash or, half, MixWords.
+func TextTokens(dst []TextToken, texts []string, half bool) {
+	for i, s := range texts {
+		dst[i] = tokenOf(s, half)
+	}
+}

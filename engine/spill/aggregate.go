@@ -88,7 +88,7 @@ func newTable[K, V, C, S any](env Env, name string, key codec.Key[K], a Aggregat
 	case b.Two:
 		return newWordTable[K, V, C, S](env, name, a, d, states, b.Twos, b.FromTwos, mixTwo, b.Direct)
 	}
-	t := &textSlots[K, V, C, S]{textTable: textTable[K, S]{texts: key.Binary.Texts, plain: reflect.TypeFor[K]().Kind() == reflect.String}}
+	t := &textSlots[K, V, C, S]{textTable: textTable[K, S]{texts: key.Binary.Texts, plain: reflect.TypeFor[K]().Kind() == reflect.String, half: d != nil}}
 	g, err := newAggregating[K, V, C, S, string](env, name, a, t, &t.folds, key.Binary.FromTexts, codec.HashText, d, states)
 	if err != nil {
 		return nil, err
@@ -189,21 +189,21 @@ func (g *aggregating[K, V, C, S, W]) merge(pairs []codec.Pair[K, C]) error {
 	return foldIn(g, pairs, g.slots.merge)
 }
 
-// foldIn has pairs folded into the table, in pieces that it has room for.
-func foldIn[K, V, C, S any, W comparable, X any](g *aggregating[K, V, C, S, W], pairs []codec.Pair[K, X], fold func([]codec.Pair[K, X])) error {
+// foldIn has rows folded into the table, in pieces that it has room for.
+func foldIn[K, V, C, S any, W comparable, R any](g *aggregating[K, V, C, S, W], rows []R, fold func([]R)) error {
 	if g.state != adding {
 		return errors.New("cannot add to an aggregator that is being read or closed")
 	}
 	g.busy = true
 	defer func() { g.busy = false }()
-	for len(pairs) > 0 {
-		n := min(len(pairs), tableBatch)
+	for len(rows) > 0 {
+		n := min(len(rows), tableBatch)
 		if err := g.ensure(n); err != nil {
 			return err
 		}
-		fold(pairs[:n])
+		fold(rows[:n])
 		g.rowsIn += int64(n)
-		pairs = pairs[n:]
+		rows = rows[n:]
 		if g.states != nil && g.states.err != nil {
 			return g.states.err
 		}

@@ -118,14 +118,7 @@ func (t *wordSlots[K, V, C, S, W]) merge(pairs []codec.Pair[K, C]) {
 
 // foldWords folds values or partial results into a table.
 func foldWords[K, X, S any, W comparable](t *wordTable[K, S, W], f *fold[X, S], pairs []codec.Pair[K, X]) {
-	word, step := unsafe.Pointer(&pairs[0].Key), unsafe.Sizeof(pairs[0])
-	if !t.direct {
-		if t.tokens == nil {
-			t.tokens = make([]W, tableBatch)
-		}
-		t.words(t.tokens[:len(pairs)], codec.KeyColumn(pairs))
-		word, step = unsafe.Pointer(&t.tokens[0]), unsafe.Sizeof(t.tokens[0])
-	}
+	word, step := t.forms(codec.KeyColumn(pairs), len(pairs))
 	slots, last := t.slots, len(t.slots)-1
 	add := f.add
 	var free W
@@ -149,6 +142,19 @@ func foldWords[K, X, S any, W comparable](t *wordTable[K, S, W], f *fold[X, S], 
 		}
 		s.state = add(s.state, pairs[i].Value)
 	}
+}
+
+// forms returns where the forms of n keys lie: where the keys do, or made of
+// them in t.tokens.
+func (t *wordTable[K, S, W]) forms(keys codec.Column, n int) (first unsafe.Pointer, step uintptr) {
+	if t.direct {
+		return keys.First, keys.Stride
+	}
+	if t.tokens == nil {
+		t.tokens = make([]W, tableBatch)
+	}
+	t.words(t.tokens[:n], keys)
+	return unsafe.Pointer(&t.tokens[0]), unsafe.Sizeof(t.tokens[0])
 }
 
 // search returns the slot of a key, from slot j on, or takes the first free
