@@ -87,6 +87,18 @@ func TestUsersTypesAnswerAsNumbersDo(t *testing.T) {
 
 var hashed = maphash.MakeSeed()
 
+// checkSpills checks whether any attempt of a session spilled.
+func checkSpills(t *testing.T, r *rig, want bool) {
+	t.Helper()
+	spills := int64(0)
+	for _, e := range of[*event.TaskEnd](r.rec) {
+		spills += e.Metrics[task.SpillCount]
+	}
+	if (spills > 0) != want {
+		t.Errorf("%d spills, where any are expected: %v", spills, want)
+	}
+}
+
 // groupsOf sums the hashes of groups up, of which none may be there twice.
 func groupsOf[K, S comparable](t *testing.T, d *engine.Dataset[engine.Pair[K, S]]) (sum [2]uint64) {
 	t.Helper()
@@ -156,13 +168,7 @@ func answersAs[K comparable](t *testing.T, key func(i int64) K, more func(*testi
 			if more != nil {
 				more(t, usersCase[K]{fmt.Sprintf("cores %d, memory %v", c.Cores, c.Memory), named, names, index, value, rows, want, option})
 			}
-			spills := int64(0)
-			for _, e := range of[*event.TaskEnd](r.rec) {
-				spills += e.Metrics[task.SpillCount]
-			}
-			if (spills > 0) != (c.Memory > 0) {
-				t.Errorf("cores %d, memory %v: %d spills", c.Cores, c.Memory, spills)
-			}
+			checkSpills(t, r, c.Memory > 0)
 			r.finish()
 		}
 	})

@@ -37,69 +37,88 @@ func Distinct[T any](d *Dataset[T], opts ...Option) *Dataset[T] {
 
 // combine aggregates by key on both sides of a shuffle.
 func combine[K, V, C any](d *Dataset[Pair[K, V]], name string, agg spill.Aggregate[V, C], opts []Option) *Dataset[Pair[K, C]] {
-	o := options(d.op.s, opts)
-	key := mustKey[K](name)
-	rows := mustCodec[Pair[K, C]](name)
-	dep := shuffleOf(d, o.partitions)
-	dep.Combine = true
-	write := func(t *Task, part int) (*task.MapStatus, error) {
-		deal := dealOf(t.stage.bin.learnt(t.stage.bin.node), dep)
-		w, err := shuffle.NewCombineWriter(t.g.shuffles, t.kernelEnv(), t.target(dep), key, agg, rows, deal)
+	c := combinationOf[K](d, name, agg, opts)
+	c.values, _ = codec.For[Pair[K, V]]()
+	out := c.reading(d.op.s, name, func(t *Task, part int) (*task.MapStatus, error) {
+		deal := dealOf(t.stage.bin.learnt(t.stage.bin.node), c.dep)
+		w, err := shuffle.NewCombineWriter(t.g.shuffles, t.kernelEnv(), t.target(c.dep), c.key, c.agg, c.rows, deal)
 		if err != nil {
 			return nil, err
 		}
 		return writeAll(t, part, d, w)
-	}
-	values, _ := codec.For[Pair[K, V]]() // what has none is never sent uncombined
-	var out *Dataset[Pair[K, C]]
-	out = newWide(d.op.s, name, []*plan.ShuffleDep{dep}, plan.Unordered, []mapWriter{write},
-		func(t *Task, part int, emit func([]Pair[K, C]) error) error {
-			a, err := spill.NewAggregator(t.kernelEnv(), "aggregation", key, agg)
-			if err != nil {
-				return err
-			}
-			defer a.Close()
-			if size := int64(rows.Fixed()); size > 0 {
-				bytes, err := t.fetchBytes(dep, part)
-				if err != nil {
-					return err
-				}
-				if values != nil && values.Fixed() > 0 {
-					size = min(size, int64(values.Fixed()))
-				}
-				a.Expect(bytes / size)
-				if deal := dealOf(t.stage.bin.learnt(out.op.node.ID), dep); deal != nil {
-					// Half of a core's share, with the storage region full: the
-					// rest is for what else the attempt does.
-					if err := a.Dealt(*deal, part, bytes/size, t.g.memory.Total()/int64(4*t.g.slots)); err != nil {
-						return err
-					}
-				}
-			}
-			partial, raw := takeBatch[Pair[K, C]](), takeBatch[Pair[K, V]]()
-			defer partial.put()
-			defer raw.put()
-			err = t.fetch(dep, part, func(f *shuffle.Frame) error {
-				if f.Uncombined {
-					pairs, err := raw.decode(values, f.Data, f.Rows)
-					if err != nil {
-						return err
-					}
-					return a.Add(pairs)
-				}
-				pairs, err := partial.decode(rows, f.Data, f.Rows)
-				if err != nil {
-					return err
-				}
-				return a.Merge(pairs)
-			})
-			if err != nil {
-				return err
-			}
-			return a.Emit(emit)
-		})
-	if key.Binary.Direct && codec.KeyLeads[Pair[K, V]]() && codec.KeyLeads[Pair[K, C]]() {
-		out.op.learnDeal(d.op, dep)
+	})
+	if c.key.Binary.Direct && codec.KeyLeads[Pair[K, V]]() && codec.KeyLeads[Pair[K, C]]() {
+		out.op.learnDeal(d.op, c.dep)
 	}
 	return out
+}
+
+// combination is an aggregation on both sides of a shuffle.
+type combination[K, V, C any] struct {
+	key    codec.Key[K]
+	agg    spill.Aggregate[V, C]
+	rows   codec.Codec[Pair[K, C]]
+	values codec.Codec[Pair[K, V]] // of rows sent uncombined; nil: there are none
+	dep    *plan.ShuffleDep
+	out    *Dataset[Pair[K, C]]
+}
+
+func combinationOf[K, V, C, T any](d *Dataset[T], name string, agg spill.Aggregate[V, C], opts []Option) *combination[K, V, C] {
+	o := options(d.op.s, opts)
+	c := &combination[K, V, C]{key: mustKey[K](name), agg: agg, rows: mustCodec[Pair[K, C]](name), dep: shuffleOf(d, o.partitions)}
+	c.dep.Combine = true
+	return c
+}
+
+// reading makes the reading side, over what write writes.
+func (c *combination[K, V, C]) reading(s *Session, name string, write mapWriter) *Dataset[Pair[K, C]] {
+	c.out = newWide(s, name, []*plan.ShuffleDep{c.dep}, plan.Unordered, []mapWriter{write}, c.reduce)
+	return c.out
+}
+
+// reduce merges what the map tasks have for a reducer.
+func (c *combination[K, V, C]) reduce(t *Task, part int, emit func([]Pair[K, C]) error) error {
+	a, err := spill.NewAggregator(t.kernelEnv(), "aggregation", c.key, c.agg)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if size := int64(c.rows.Fixed()); size > 0 {
+		bytes, err := t.fetchBytes(c.dep, part)
+		if err != nil {
+			return err
+		}
+		if c.values != nil && c.values.Fixed() > 0 {
+			size = min(size, int64(c.values.Fixed()))
+		}
+		a.Expect(bytes / size)
+		if deal := dealOf(t.stage.bin.learnt(c.out.op.node.ID), c.dep); deal != nil {
+			// Half of a core's share, with the storage region full: the rest is
+			// for what else the attempt does.
+			if err := a.Dealt(*deal, part, bytes/size, t.g.memory.Total()/int64(4*t.g.slots)); err != nil {
+				return err
+			}
+		}
+	}
+	partial, raw := takeBatch[Pair[K, C]](), takeBatch[Pair[K, V]]()
+	defer partial.put()
+	defer raw.put()
+	err = t.fetch(c.dep, part, func(f *shuffle.Frame) error {
+		if f.Uncombined {
+			pairs, err := raw.decode(c.values, f.Data, f.Rows)
+			if err != nil {
+				return err
+			}
+			return a.Add(pairs)
+		}
+		pairs, err := partial.decode(c.rows, f.Data, f.Rows)
+		if err != nil {
+			return err
+		}
+		return a.Merge(pairs)
+	})
+	if err != nil {
+		return err
+	}
+	return a.Emit(emit)
 }

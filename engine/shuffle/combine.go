@@ -68,7 +68,7 @@ func ByDeal[K, V any](deal spill.Deal, reducers int) Partitioner[codec.Pair[K, V
 // shorter: a sum, a count and a mean of a row take half as many bytes again as
 // the row. The reducer then adds values to its states.
 type CombineWriter[K, V, C any] struct {
-	w *Writer[codec.Pair[K, C]]
+	combined[codec.Pair[K, C]]
 	c *spill.Combiner[K, V, C]
 }
 
@@ -91,26 +91,35 @@ func NewCombineWriter[K, V, C any](m *Manager, env spill.Env, to Target, key cod
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	return &CombineWriter[K, V, C]{w, c}, nil
+	return &CombineWriter[K, V, C]{combined[codec.Pair[K, C]]{w, c}, c}, nil
 }
 
 // Add folds in the pairs of one batch, which it does not keep.
 func (w *CombineWriter[K, V, C]) Add(pairs []codec.Pair[K, V]) error { return w.c.Add(pairs) }
 
+// combined is a map task's output that a table combines rows for.
+type combined[T any] struct {
+	w     *Writer[T]
+	table interface {
+		Flush() error
+		Close() error
+	}
+}
+
 // Commit ends the output and makes it known, as [Writer.Commit] does.
-func (w *CombineWriter[K, V, C]) Commit() (*task.MapStatus, error) {
-	if err := w.c.Flush(); err != nil {
+func (o *combined[T]) Commit() (*task.MapStatus, error) {
+	if err := o.table.Flush(); err != nil {
 		return nil, err
 	}
-	if err := w.c.Close(); err != nil { // before the output asks for room
+	if err := o.table.Close(); err != nil { // before the output asks for room
 		return nil, err
 	}
-	return w.w.Commit()
+	return o.w.Commit()
 }
 
 // Close frees what the writer holds. It is safe to call twice.
-func (w *CombineWriter[K, V, C]) Close() error {
-	return errors.Join(w.c.Close(), w.w.Close())
+func (o *combined[T]) Close() error {
+	return errors.Join(o.table.Close(), o.w.Close())
 }
 
 // ByKeyOrDeal is ByDeal, or ByKey where there is no deal.

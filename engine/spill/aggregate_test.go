@@ -527,6 +527,114 @@ func TestCombinerPassesOnWhatDoesNotRepeat(t *testing.T) {
 	}
 }
 
+// counted counts keys with a counter, in batches of random length, and adds up
+// what it passes on.
+func counted[K comparable](t *testing.T, share units.Bytes, keys []K, own func(K) K) (got map[K]int64, passed int) {
+	t.Helper()
+	b := newBench(t, share)
+	got = map[K]int64{}
+	c, err := NewCounter(b.env, "counter", mustKey[K](t), func(batch []pair[K, int64]) error {
+		passed += len(batch)
+		for _, p := range batch {
+			got[own(p.Key)] += p.Value
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	rng := rand.New(rand.NewPCG(uint64(len(keys)), 2))
+	for in := keys; len(in) > 0; {
+		k := min(len(in), 1+rng.IntN(3000))
+		if err := c.Count(in[:k]); err != nil {
+			t.Fatal(err)
+		}
+		in = in[k:]
+	}
+	if err := c.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return got, passed
+}
+
+func checkCounts[K comparable](t *testing.T, name string, share units.Bytes, keys []K, own func(K) K) {
+	t.Helper()
+	want := map[K]int64{}
+	for _, k := range keys {
+		want[k]++
+	}
+	got, passed := counted(t, share, keys, own)
+	if !maps.Equal(got, want) {
+		t.Errorf("%s: %d keys, want %d", name, len(got), len(want))
+	}
+	if repeat := len(keys) >= 8*len(want); repeat && share > 8*units.MiB && passed != len(want) {
+		t.Errorf("%s: %d keys came out of %d that repeat", name, passed, len(want))
+	}
+}
+
+// Counts are those of a map, for every form of keys, whether they repeat or
+// pass by the table, and where memory makes it be emptied again and again.
+func TestCounterIsAMap(t *testing.T) {
+	same := func(s string) string { return strings.Clone(s) }
+	rng := rand.New(rand.NewPCG(4, 4))
+	for _, share := range []units.Bytes{1 * units.MiB, 64 * units.MiB} {
+		for _, distinct := range []int{1, 700, 1 << 30} {
+			const rows = 30_000
+			texts, words, twos := make([]string, rows), make([]int32, rows), make([]twoKey, rows)
+			direct, wide := make([]int64, rows), make([]wideKey, rows)
+			for i := range texts {
+				n := rng.IntN(distinct)
+				texts[i] = strings.Repeat("k", n%23) + fmt.Sprint(n)
+				wide[i] = wideKey{fmt.Sprint(n % 7), float64(n/7) - 3}
+				words[i] = int32(n - distinct/2)
+				direct[i] = int64(n) << (n % 2 * 32)
+				twos[i] = twoKey{int8(n % 7), float64(n/7) - 3}
+			}
+			name := fmt.Sprintf("memory=%s/distinct=%d/", share, distinct)
+			checkCounts(t, name+"texts", share, texts, same)
+			checkCounts(t, name+"wide keys", share, wide, func(k wideKey) wideKey {
+				k.Name = strings.Clone(k.Name)
+				return k
+			})
+			checkCounts(t, name+"words", share, words, func(k int32) int32 { return k })
+			checkCounts(t, name+"direct words", share, direct, func(k int64) int64 { return k })
+			checkCounts(t, name+"two words", share, twos, func(k twoKey) twoKey { return k })
+		}
+	}
+}
+
+// Texts of all lengths about where their form changes, which differ in one byte
+// or in their length alone, are keys of their own; NUL is a byte as any other.
+func TestTextsThatDifferLittleAreTold(t *testing.T) {
+	var texts []string
+	for n := range 41 {
+		for at := range n {
+			for _, c := range []byte{0, 1, 0x80, 0xff} {
+				b := []byte(strings.Repeat("\x00", n))
+				b[at] = c
+				texts = append(texts, string(b))
+			}
+		}
+		texts = append(texts, strings.Repeat("\x00", n), strings.Repeat("p", n))
+	}
+	var pairs []pair[string, int64]
+	for range 9 {
+		for _, s := range texts {
+			pairs = append(pairs, kv[string, int64](s, 1))
+		}
+	}
+	want := sums(pairs)
+	keys := make([]string, len(pairs))
+	for i := range pairs {
+		keys[i] = pairs[i].Key
+	}
+	checkCounts(t, "counts", 64*units.MiB, keys, func(s string) string { return strings.Clone(s) })
+	if got, _ := aggregated(t, newBench(t, 64*units.MiB), pairs, sum, ownText); !maps.Equal(got, want) {
+		t.Errorf("sums of %d keys, want %d", len(got), len(want))
+	}
+}
+
 func BenchmarkAggregator(b *testing.B) {
 	const batch = 4096
 	for _, distinct := range []int{1000, 100_000} {
