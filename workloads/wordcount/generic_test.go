@@ -18,20 +18,21 @@ type (
 	amount struct{ Count int64 }
 )
 
-func wordsOf(dst []word, line string) []word {
+// wordsOf finds the words of a line with a function of the user's own.
+func wordsOf(dst []string, line string) []string {
 	for w := range strings.FieldsSeq(line) {
-		dst = append(dst, word(w))
+		dst = append(dst, w)
 	}
 	return dst
 }
 
-func userCount(s *engine.Session, paths []string, parts int) (*engine.Sink, error) {
+func userCount(s *engine.Session, paths []string, parts int, cut func(lines *engine.Dataset[string]) *engine.Dataset[string]) (*engine.Sink, error) {
 	lines, err := engine.TextFiles(s, paths, 0)
 	if err != nil {
 		return nil, err
 	}
-	ones := engine.Map(engine.FlatMap(lines, wordsOf), func(w word) engine.Pair[word, amount] {
-		return engine.Pair[word, amount]{Key: w, Value: amount{1}}
+	ones := engine.Map(cut(lines), func(w string) engine.Pair[word, amount] {
+		return engine.Pair[word, amount]{Key: word(w), Value: amount{1}}
 	})
 	counts := engine.ReduceByKey(ones, func(a, b amount) amount { return amount{a.Count + b.Count} }, engine.Partitions(parts))
 	return engine.TextSink(counts, func(dst []byte, p engine.Pair[word, amount]) []byte {
@@ -41,8 +42,18 @@ func userCount(s *engine.Session, paths []string, parts int) (*engine.Sink, erro
 }
 
 // BenchmarkGeneric counts the words of the same files as the workload does and
-// as a user would: lines, words, pairs, sums.
+// as a user would: lines, words, pairs, sums. The user's lines are cut by
+// Fields, or by a function of the user's, too.
 func BenchmarkGeneric(b *testing.B) {
+	b.Run("cut=Fields", func(b *testing.B) {
+		besideUser(b, func(lines *engine.Dataset[string]) *engine.Dataset[string] { return engine.Fields(lines, blanks) })
+	})
+	b.Run("cut=FlatMap", func(b *testing.B) {
+		besideUser(b, func(lines *engine.Dataset[string]) *engine.Dataset[string] { return engine.FlatMap(lines, wordsOf) })
+	})
+}
+
+func besideUser(b *testing.B, cut func(lines *engine.Dataset[string]) *engine.Dataset[string]) {
 	v := Workload.Values()
 	if err := v.Set("size", "64MB"); err != nil {
 		b.Fatal(err)
@@ -99,7 +110,7 @@ func BenchmarkGeneric(b *testing.B) {
 			return sink.(*engine.Sink), nil
 		})
 	}, func() {
-		write(1, func(s *engine.Session) (*engine.Sink, error) { return userCount(s, in.Paths, 2*s.Cores()) })
+		write(1, func(s *engine.Session) (*engine.Sink, error) { return userCount(s, in.Paths, 2*s.Cores(), cut) })
 	})
 	if records[0] != records[1] {
 		b.Fatalf("the workload finds %d words, the user's functions %d", records[0], records[1])
