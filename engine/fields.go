@@ -13,9 +13,10 @@ const fieldsBatch = 512
 
 // Fields cuts every text into its fields: the longest runs of bytes that are
 // not among the delimiters. A field is a view into its text, valid for its
-// batch. It is what FlatMap does with a loop over the bytes, in a quarter of
-// the time; of any delimiters, but fastest where they are ASCII and lie in at
-// most two ranges, as those of words do (" \t\n\v\f\r").
+// batch. FlatMap with a loop over the bytes does the same in about three times
+// the time (16 ns a word of a text, here 5). Delimiters may be any bytes; it is
+// fastest where they are ASCII and lie in at most two ranges, as those of words
+// do (" \t\n\v\f\r").
 func Fields[T ~string | ~[]byte](d *Dataset[T], delimiters string) *Dataset[string] {
 	cutter := source.FieldsOf(delimiters)
 	return derive(d, "fields", func(t *Task, part int, emit func([]string) error) error {

@@ -11,7 +11,7 @@ import (
 //
 // It marks the delimiters of 64 bytes in one word and goes from mark to mark,
 // so that the lengths of fields, which nothing foretells, are no branches to
-// guess: that takes a third of the time of a look at each byte.
+// guess: 5 ns a word of a text instead of 16 with a look at each byte.
 type Fields struct {
 	table [256]uint8 // 1: a delimiter
 	// ranges are the delimiters if they are ASCII in one range of bytes or
