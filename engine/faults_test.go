@@ -180,9 +180,7 @@ func try(t *testing.T, f fsys.Fault, hook func(*trial, event.Event), settings ..
 		Conf: conf(append([]string{"shuffle.storage", "disk", "task.maxDirectResultSize", "1KiB"}, settings...)...)}, r.files)
 	if r.err == nil {
 		r.answer, r.err = chores(t.Context(), r.s, dir)
-		if err := engine.Idle(r.s); err != nil && r.err == nil {
-			t.Errorf("not idle: %v", err)
-		}
+		r.idle(t)
 		r.closed = r.s.Close()
 		if r.closed == nil {
 			checkStream(t, r.rec.events())
@@ -205,6 +203,22 @@ func try(t *testing.T, f fsys.Fault, hook func(*trial, event.Event), settings ..
 		t.Errorf("the error names %s twice: %v", path, r.err)
 	}
 	return r
+}
+
+// idle waits until the session holds nothing of its jobs any more. Attempts of
+// a job that failed may have to notice first.
+func (r *trial) idle(t *testing.T) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() {
+		err := engine.Idle(r.s)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("not idle after %v: %v", r.err, err)
+			return
+		}
+	}
 }
 
 // checkFolders looks for what a run left behind. The folder of temporary files
