@@ -290,3 +290,30 @@ func TestABarrierStageGivesUpWhenASlotIsLost(t *testing.T) {
 	}
 	h.empty()
 }
+
+// A task of a barrier stage attempt that has failed does not count, though its
+// result, which is fetched, is in only when the next attempt waits for slots:
+// that one runs all tasks, or its global syncs would wait for one that never
+// comes.
+func TestALateSuccessOfAFailedBarrierAttempt(t *testing.T) {
+	h := newHarness(t, one(2))
+	n := h.node(2)
+	n.Barrier = true
+	h.submit(0, h.node(1, h.shuffle(n, 1)))
+	late := h.find(0, 1)
+	value := h.value(h.launched(late))
+	h.stored(late, 60, task.RouteIndirect)
+	h.submit(1, h.node(1)) // has the slot that is free
+	h.fail(h.find(0, 0))
+	h.after(time.Second)
+	h.do(&ResultFetched{Task: late, Size: 60, Result: task.Result{Value: value}})
+	h.clear()
+	h.ok(h.find(2, 0))
+	if got := h.lines("launch"); len(got) != 2 {
+		t.Errorf("%d of 2 tasks are launched: %q", len(got), got)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.succeeded(1, 1)
+	h.empty()
+}

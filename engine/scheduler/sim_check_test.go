@@ -433,6 +433,7 @@ func (m *stream) resubmitted(s *sim, e *event.TaskEnd, merged bool, bad func(str
 func (m *stream) ended(s *sim, e *event.TaskEnd, merged bool, bad func(string, ...any)) {
 	reported := m.reported[e.Info.Task]
 	delete(m.reported, e.Info.Task)
+	m.resultEnded(e, reported)
 	if e.Info.Failed && e.Info.Killed || (e.Info.Failed || e.Info.Killed) == (e.Reason == task.Success || e.Reason == task.TaskResultLost) {
 		bad("%v ended as %v, failed %v, killed %v", e.Info.TaskAttempt, e.Reason, e.Info.Failed, e.Info.Killed)
 	}

@@ -20,11 +20,12 @@ type counts struct {
 	broken map[id.Stage]map[int32]bool               // attempts in a row that failed
 	killed map[id.Task]string                        // why attempts were told to end
 	ran    map[id.Task]bool                          // as their executors told
+	total  map[id.StageAttempt]int64                 // bytes of the results of attempts that have ended
 }
 
 func newCounts() counts {
 	return counts{fails: map[id.StageAttempt]map[int32]int32{}, wins: map[id.StageAttempt]map[int32]id.Executor{},
-		broken: map[id.Stage]map[int32]bool{}, killed: map[id.Task]string{}, ran: map[id.Task]bool{}}
+		broken: map[id.Stage]map[int32]bool{}, killed: map[id.Task]string{}, ran: map[id.Task]bool{}, total: map[id.StageAttempt]int64{}}
 }
 
 // inner returns the map in m under k.
@@ -59,6 +60,22 @@ func (m *stream) taskEnded(e *event.TaskEnd, started bool) {
 	}
 }
 
+// resultEnded counts the result of an attempt that had finished, which does not
+// count if another's did.
+func (m *stream) resultEnded(e *event.TaskEnd, reported *TaskStatus) {
+	if reported == nil || reported.Status.State != task.Finished || e.Kind != task.ResultTask || e.Reason == task.TaskKilled {
+		return
+	}
+	m.total[e.Info.StageAttempt] += resultSize(reported)
+}
+
+func resultSize(e *TaskStatus) int64 {
+	if e.Status.Route == task.RouteDirect {
+		return int64(len(e.Result.Value))
+	}
+	return e.Status.Size
+}
+
 // stageCompleted counts the end of a stage attempt.
 func (m *stream) stageCompleted(e *event.StageCompleted) {
 	n := e.Stage.StageAttempt
@@ -86,6 +103,9 @@ func (m *stream) lost(x id.Executor, bad func(string, ...any)) {
 // checkCounts compares the core's counts with those of what was told.
 func (s *sim) checkCounts() {
 	for _, ts := range s.core.sets {
+		if ts.stage.dep == nil && !ts.aborted {
+			s.checkTotal(ts)
+		}
 		if ts.draining {
 			continue
 		}
@@ -117,6 +137,20 @@ func (s *sim) checkCounts() {
 				}
 			}
 		}
+	}
+}
+
+// checkTotal compares what the core counted of a set's results with those of
+// attempts that have ended and of those whose result is fetched.
+func (s *sim) checkTotal(ts *taskSet) {
+	total := s.stream.total[ts.id]
+	for n, e := range s.stream.reported {
+		if a := s.core.attempts.get(n); a != nil && a.set == ts && a.fetch {
+			total += resultSize(e)
+		}
+	}
+	if total != int64(ts.total.Sum()) {
+		s.t.Fatalf("the results of %v come to %d bytes, counted %d", ts.id, total, ts.total.Sum())
 	}
 }
 

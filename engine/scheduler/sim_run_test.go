@@ -479,18 +479,7 @@ func (s *sim) act(a act) {
 	case loseSlot:
 		for _, n := range s.order {
 			if r := s.runs[n]; r.killed && r.on.alive && !r.over {
-				s.drop(r)
-				r.on.slots--
-				left := r.on.slots
-				if left < s.w.cpus {
-					s.lose(r.on)
-				}
-				s.do(&SlotLost{Task: n, Left: left})
-				if r.late && left >= s.w.cpus { // it returns after all
-					s.stored[n] = storedResult{on: r.on}
-					s.do(&TaskStatus{Status: task.Status{Task: n, Executor: r.Executor, State: task.Finished, Route: task.RouteIndirect,
-						Block: string(block.TaskResult(n))}, Bytes: 90})
-				}
+				s.reap(r)
 				break
 			}
 		}
@@ -692,7 +681,11 @@ func (s *sim) makeBinary(r BinaryRequest, err error) {
 
 func (s *sim) fetch(n id.Task) {
 	s.do(&FetchBegun{Task: n})
-	s.soon(func() {
+	fetched := s.soon
+	if s.w.slow {
+		fetched = func(do func()) { s.at(s.now+int64(s.w.scaled(30*time.Millisecond)), do) }
+	}
+	fetched(func() {
 		got := &ResultFetched{Task: n, Size: 60}
 		if kept, ok := s.stored[n]; ok {
 			got.Result.Value, got.Result.Accums = kept.value, accums
@@ -723,6 +716,9 @@ func (s *sim) launch(n id.Task, l *row) *run {
 	if r.takes == 0 {
 		r.takes = s.w.usual()
 	}
+	if s.w.slow && r.ends == succeeds && n%2 == 0 && !s.calm() {
+		r.ends = stores
+	}
 	s.runs[r.Task] = r
 	s.order = append(s.order, r.Task)
 	return r
@@ -749,6 +745,13 @@ func (s *sim) kill(n id.Task) {
 		return
 	}
 	if r.killed = true; r.stubborn && !r.waiting && !s.calm() {
+		if s.w.reaps && r.began > 0 {
+			s.at(s.now+int64(s.w.scaled(5*time.Millisecond)), func() {
+				if s.lives(r) && r.on.alive && !s.calm() {
+					s.reap(r)
+				}
+			})
+		}
 		return
 	}
 	s.soon(func() {
@@ -756,6 +759,27 @@ func (s *sim) kill(n id.Task) {
 			s.failed(r, killed)
 		}
 	})
+}
+
+// reap gives up an attempt that ignores its kill, and its slot; an executor
+// that has none left is lost, and may come back.
+func (s *sim) reap(r *run) {
+	n := r.Task
+	s.drop(r)
+	r.on.slots--
+	left := r.on.slots
+	if left < s.w.cpus {
+		s.lose(r.on)
+		if i := slices.Index(s.execs, r.on); s.w.reaps {
+			s.at(s.now+int64(s.w.scaled(50*time.Millisecond)), func() { s.bring(i) })
+		}
+	}
+	s.do(&SlotLost{Task: n, Left: left})
+	if r.late && left >= s.w.cpus { // it returns after all
+		s.stored[n] = storedResult{on: r.on}
+		s.do(&TaskStatus{Status: task.Status{Task: n, Executor: r.Executor, State: task.Finished, Route: task.RouteIndirect,
+			Block: string(block.TaskResult(n))}, Bytes: 90})
+	}
 }
 
 var killed = &task.Failure{Kind: task.TaskKilled, Message: "killed"}

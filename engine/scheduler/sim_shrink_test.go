@@ -104,6 +104,8 @@ func shrink(w *world, failure string) *world {
 			{w.fair, func(w *world) { w.fair = false }}, {w.waits, func(w *world) { w.waits = false }},
 			{w.excludes, func(w *world) { w.excludes = false }}, {w.patient, func(w *world) { w.patient = false }},
 			{w.speculates, func(w *world) { w.speculates = false }}, {w.beats, func(w *world) { w.beats = false }},
+			{w.reaps, func(w *world) { w.reaps = false }}, {w.hasty, func(w *world) { w.hasty = false }},
+			{w.slow, func(w *world) { w.slow = false }},
 			{w.mismatch, func(w *world) { w.mismatch = false }}, {w.chain > 0, func(w *world) { w.chain = 0 }},
 			{w.chain > 1, func(w *world) { w.chain = 1 }}, {w.cpus > 1, func(w *world) { w.cpus = 1 }},
 			{w.maxResult > 0, func(w *world) { w.maxResult = 0 }}, {w.maxUntaken > 0, func(w *world) { w.maxUntaken = 0 }},

@@ -30,6 +30,8 @@ type world struct {
 	fair, waits, mismatch bool // FAIR pools; delay scheduling; RetryOnMismatch
 	speculates, beats     bool // second attempts of slow tasks; executors give signs of life
 	excludes, patient     bool // executors where tasks fail; many attempts of a stage
+	reaps, hasty          bool // attempts that ignore their kill cost a slot; barrier stages wait shortly for slots
+	slow                  bool // every other result is stored, and fetching takes long
 	maxFailures, cpus     int
 	chain                 int // attempts that may follow another; then tasks are short and all goes fast
 	maxResult, maxUntaken int
@@ -135,6 +137,8 @@ func newWorld(seed uint64, steps int) *world {
 	if w.excludes { // so that sets end well in which something failed
 		w.maxFailures = 4
 	}
+	mode := rand.New(rand.NewPCG(seed, 2))
+	w.reaps, w.hasty, w.slow = chance(mode, 3), chance(mode, 3), chance(mode, 2)
 	w.resubmit = []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}[r.IntN(3)]
 	most := 5 // partitions
 	if chance(r, 3) {
@@ -158,13 +162,16 @@ func newWorld(seed uint64, steps int) *world {
 	}
 	if chance(r, 6) {
 		w.maxResult = 10*most + 150 // some large results are too much
+		if chance(mode, 2) {
+			w.maxResult = 6*most + 60 // and some stored ones
+		}
 	}
 	if chance(r, 4) {
 		w.maxUntaken = 30
 	}
 	other, cached, barriers := chance(r, 3), chance(r, 2), 10
 	shaky := chance(r, 5) // executors come and go, and barrier stages wait for them
-	if shaky {
+	if shaky || w.reaps {
 		barriers = 3
 	}
 	for i := range 3 + r.IntN(8) {
@@ -216,7 +223,7 @@ func newWorld(seed uint64, steps int) *world {
 		if a.kind <= submitMapJob {
 			a.a %= len(w.nodes)
 			for range r.IntN(fates) {
-				f := newFate(r, gentle, trouble)
+				f := w.newFate(r, gentle, trouble)
 				if w.chain > 0 {
 					f.takes /= 1000
 				}
@@ -230,10 +237,14 @@ func newWorld(seed uint64, steps int) *world {
 
 // newFate draws what becomes of an attempt. One in trouble does not just
 // succeed.
-func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
+func (w *world) newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
 	f = fate{inHand: time.Duration(max(0, r.IntN(60)-30)) * time.Microsecond, takes: time.Duration(1+r.IntN(30)) * time.Millisecond, silent: chance(r, 20), twice: chance(r, 30)}
-	if chance(r, 20) {
-		f.takes *= 20 // a straggler
+	stragglers := 20
+	if w.speculates {
+		stragglers = 6
+	}
+	if chance(r, stragglers) {
+		f.takes *= 20
 	}
 	if chance(r, 6) {
 		f.ends = stores
@@ -245,6 +256,9 @@ func newFate(r *rand.Rand, gentle bool, trouble int) (f fate) {
 		}
 		if chance(r, 4*trouble) {
 			f.ends = cannotFetch
+		}
+		if w.excludes && chance(r, 8) {
+			f.ends = throws
 		}
 	}
 	return f
@@ -287,6 +301,9 @@ func (w *world) config() Config {
 		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken), ResubmitDelay: w.scaled(w.resubmit),
 		Chain: w.chain, NoReduceLocality: w.chain > 0 && w.seed%4 != 0}
 	cfg.Barrier = conf.Barrier{SyncTimeout: w.scaled(5 * time.Second), CheckInterval: w.scaled(time.Second), CheckMaxFailures: 5}
+	if w.hasty {
+		cfg.Barrier.CheckInterval = w.scaled(5 * time.Millisecond)
+	}
 	if w.fair {
 		cfg.Mode = conf.FAIR
 		cfg.Pools = []conf.Pool{{Name: "p0", Mode: conf.FIFO, Weight: 2, MinShare: 1}, {Name: "p1", Mode: conf.FAIR, Weight: 1}}
@@ -300,7 +317,7 @@ func (w *world) config() Config {
 			Efficiency: w.seed%2 == 0, ProcessRateMultiplier: 0.75, LongRunTaskFactor: 2}
 	}
 	if w.excludes {
-		cfg.Exclusion = conf.Exclusion{Enabled: true, TaskAndStage: true, Application: w.seed%2 == 0, TaskAttemptsPerExecutor: 1,
+		cfg.Exclusion = conf.Exclusion{Enabled: true, TaskAndStage: true, Application: w.seed%4 != 1, TaskAttemptsPerExecutor: 1,
 			TaskAttemptsPerHost: 2, StageTasksPerExecutor: 2, StageExecutorsPerHost: 2, ApplicationTasksPerExecutor: 1 + int(w.seed/2%2),
 			ApplicationExecutorsPerHost: 1 + int(w.seed/4%2), Timeout: w.scaled(2 * time.Second), UnschedulableTimeout: w.scaled(time.Second)}
 	}
@@ -373,6 +390,7 @@ func (w *world) String() string {
 		name string
 	}{{w.fair, "FAIR"}, {w.waits, "delay scheduling"}, {w.mismatch, "retry on mismatch"},
 		{w.excludes, "exclusion"}, {w.patient, "many stage attempts"}, {w.speculates, "speculation"}, {w.beats, "heartbeats"},
+		{w.reaps, "reaping"}, {w.hasty, "short waits for slots"}, {w.slow, "slow fetches"},
 		{w.chain > 0, fmt.Sprint("chains of ", w.chain)}, {w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)}} {
 		if x.on {
 			b.WriteString(", " + x.name)
