@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"sync/atomic"
 
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/source"
@@ -117,7 +119,9 @@ func (d *Dataset[T]) save(t *Task, part int) error {
 }
 
 // checkpointTo writes the partitions into files and cuts. A file is a row of
-// frames: rows, length and CRC-32C of the payload (uint32 each), payload.
+// frames: rows, length and CRC-32C of both and the payload (uint32 each),
+// payload. How long each file is the dataset that reads them knows: one cut
+// between two frames would lack rows.
 func (d *Dataset[T]) checkpointTo(ctx context.Context, dir string) error {
 	fail := func(err error) error {
 		return fmt.Errorf("cannot checkpoint %s: %w", d.op.node.Name, err) // which names dir
@@ -129,7 +133,7 @@ func (d *Dataset[T]) checkpointTo(ctx context.Context, dir string) error {
 		var head [12]byte
 		binary.LittleEndian.PutUint32(head[0:], uint32(len(rows)))
 		binary.LittleEndian.PutUint32(head[4:], uint32(len(frame)))
-		binary.LittleEndian.PutUint32(head[8:], crc32.Checksum(frame, castagnoli))
+		binary.LittleEndian.PutUint32(head[8:], checkpointSum(head[:8], frame))
 		if _, err := w.Write(head[:]); err != nil {
 			return err
 		}
@@ -137,19 +141,41 @@ func (d *Dataset[T]) checkpointTo(ctx context.Context, dir string) error {
 		w.AddRecords(len(rows))
 		return err
 	})
-	if _, err := saved.writeInner(ctx, dir); err != nil {
+	parts, err := saved.writeInner(ctx, dir)
+	if err != nil {
 		return fail(err)
 	}
 	d.cutTo("checkpoint", func(t *Task, part int, emit func([]T) error) error {
-		return d.readCheckpoint(t, filepath.Join(dir, source.PartName(part)), emit)
+		return d.readCheckpoint(t, filepath.Join(dir, source.PartName(part)), parts[part].bytes, emit)
 	})
 	return nil
 }
 
-// readCheckpoint pushes the batches of one file.
-func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) error {
+func checkpointSum(head, frame []byte) uint32 {
+	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, frame)
+}
+
+// checkpointError says that a checkpoint's file is gone or not what was
+// written.
+type checkpointError struct {
+	path  string
+	cause error
+}
+
+func (e *checkpointError) Error() string {
+	return fmt.Sprintf("cannot read checkpoint file %s: %v", e.path, e.cause)
+}
+
+func (e *checkpointError) Unwrap() error { return e.cause }
+
+// readCheckpoint pushes the batches of one file of so many bytes.
+func (d *Dataset[T]) readCheckpoint(t *Task, path string, size int64, emit func([]T) error) error {
 	bad := func(err error) error { return fmt.Errorf("cannot read checkpoint file %s: %w", path, fsys.Cause(err)) }
+	damaged := func(err error) error { return &checkpointError{path, fsys.Cause(err)} }
 	f, err := d.op.s.fs.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return damaged(err)
+	}
 	if err != nil {
 		return bad(err)
 	}
@@ -157,6 +183,9 @@ func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) 
 	info, err := f.Stat()
 	if err != nil {
 		return bad(err)
+	}
+	if info.Size() != size {
+		return damaged(fmt.Errorf("it has %d bytes, and %d were written", info.Size(), size))
 	}
 	c, err := d.codec()
 	if err != nil {
@@ -167,13 +196,13 @@ func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) 
 	rows := takeBatch[T]()
 	defer rows.put()
 	t.input = Input{Path: path}
-	for at := int64(0); at < info.Size(); {
+	for at := int64(0); at < size; {
 		prev := t.Timer.Switch(task.PartInputRead)
 		var head [12]byte
 		_, err := io.ReadFull(io.NewSectionReader(f, at, 12), head[:])
 		n := int64(binary.LittleEndian.Uint32(head[4:]))
-		if err == nil && at+12+n > info.Size() {
-			err = io.ErrUnexpectedEOF
+		if err == nil && at+12+n > size {
+			err = fmt.Errorf("a frame of %d bytes reaches beyond its end: %w", n, codec.ErrCorrupt)
 		}
 		if err == nil {
 			buf.b = buf.b[:0]
@@ -181,20 +210,22 @@ func (d *Dataset[T]) readCheckpoint(t *Task, path string, emit func([]T) error) 
 		}
 		if err == nil {
 			buf.b = buf.b[:n]
-		}
-		if err == nil {
 			_, err = f.ReadAt(buf.b, at+12)
 		}
-		if err == nil && crc32.Checksum(buf.b, castagnoli) != binary.LittleEndian.Uint32(head[8:]) {
-			err = errors.New("checksum differs")
+		if err == nil && checkpointSum(head[:8], buf.b) != binary.LittleEndian.Uint32(head[8:]) {
+			err = fmt.Errorf("the checksum differs: %w", codec.ErrCorrupt)
 		}
 		t.Timer.Switch(prev)
 		if err != nil {
-			return bad(fmt.Errorf("at byte %d: %w", at, err))
+			err = fmt.Errorf("at byte %d: %w", at, fsys.Cause(err))
+			if errors.Is(err, codec.ErrCorrupt) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+				return damaged(err)
+			}
+			return bad(err)
 		}
 		k := int(binary.LittleEndian.Uint32(head[0:]))
 		if rows.rows, _, err = c.Decode(rows.rows[:0], buf.b, k); err != nil {
-			return bad(err)
+			return damaged(err)
 		}
 		at += 12 + n
 		t.Metrics[task.InputBytesRead] += 12 + n

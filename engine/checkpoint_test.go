@@ -115,6 +115,13 @@ func TestDamagedCheckpoint(t *testing.T) {
 		"deleted":   remove,
 		"flipped":   flip,
 		"truncated": func(t *testing.T, path string) { check(t, os.Truncate(path, 5), 0, 0) },
+		"emptied":   func(t *testing.T, path string) { check(t, os.Truncate(path, 0), 0, 0) },
+		"of fewer rows": func(t *testing.T, path string) {
+			b, err := os.ReadFile(path)
+			check(t, err, b[0] > 0, true)
+			b[0]-- // the rows of its first frame
+			check(t, os.WriteFile(path, b, 0o666), 0, 0)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -127,6 +134,9 @@ func TestDamagedCheckpoint(t *testing.T) {
 			harm(t, parts[1])
 			_, err = d.Count(t.Context())
 			wantError(t, err, parts[1])
+			if !errors.Is(err, engine.ErrCorrupt) {
+				t.Errorf("it is not ErrCorrupt: %v", err)
+			}
 		})
 	}
 }

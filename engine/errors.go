@@ -17,6 +17,11 @@ var (
 	// ErrNotPortable: a task binary names a dataset or a function that only
 	// the process that built it knows, because it was made outside a program.
 	ErrNotPortable = errors.New("dataset was built outside any registered program, so no other process can rebuild it")
+	// ErrCorrupt: a file that the engine had written came back damaged, or a
+	// checkpoint is gone, and another attempt did not mend it. What can be
+	// made again otherwise is: a damaged map output is a fetch failure, a
+	// damaged block one that is not kept.
+	ErrCorrupt = errors.New("a file of the engine is damaged")
 	// ErrNoExecutor: every worker is lost, or every executor.
 	ErrNoExecutor = scheduler.ErrNoExecutor
 	// ErrDestroyed: a broadcast was used after Destroy.

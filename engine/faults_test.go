@@ -177,7 +177,8 @@ func try(t *testing.T, f fsys.Fault, hook func(*trial, event.Event), settings ..
 		r.rec.hook = func(e event.Event) { hook(r, e) }
 	}
 	r.s, r.err = engine.OpenOn(engine.Config{Cores: 1, Memory: 48 * units.MiB, Temp: temp, Events: []event.Sink{r.rec},
-		Conf: conf(append([]string{"shuffle.storage", "disk", "task.maxDirectResultSize", "1KiB"}, settings...)...)}, r.files)
+		Conf: conf(append([]string{"shuffle.storage", "disk", "task.maxDirectResultSize", "1KiB",
+			"unsafe.exceptionOnMemoryLeak", "true", "storage.exceptionOnPinLeak", "true"}, settings...)...)}, r.files)
 	if r.err == nil {
 		r.answer, r.err = chores(t.Context(), r.s, dir)
 		r.idle(t)
@@ -354,40 +355,101 @@ func TestFaultsOfFiles(t *testing.T) {
 	}
 }
 
+// harms are what may become of a file between its writing and a reading.
+var harms = map[string]func(*testing.T, string) error{
+	"deleted":   func(_ *testing.T, path string) error { return os.Remove(path) },
+	"emptied":   func(_ *testing.T, path string) error { return os.Truncate(path, 0) },
+	"truncated": func(_ *testing.T, path string) error { return halve(path) },
+	"flipped":   func(t *testing.T, path string) error { flip(t, path); return nil },
+}
+
+// harm does harm to a file, unless it is gone or empty already.
+func harm(t *testing.T, path string, do func(*testing.T, string) error) {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return
+	}
+	if err := do(t, path); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestFaultsOfFilesDamaged damages a file of the engine's own between its
-// writing and a reading, at one reading after the other.
+// writing and a reading, at one reading after the other. What it held is made
+// again.
 func TestFaultsOfFilesDamaged(t *testing.T) {
-	for name, do := range map[string]func(*testing.T, string) error{
-		"deleted":   func(_ *testing.T, path string) error { return os.Remove(path) },
-		"emptied":   func(_ *testing.T, path string) error { return os.Truncate(path, 0) },
-		"truncated": func(_ *testing.T, path string) error { return halve(path) },
-		"flipped":   func(t *testing.T, path string) error { flip(t, path); return nil },
-	} {
+	for name, do := range harms {
 		t.Run(name, func(t *testing.T) {
 			f := fsys.Fault{Ops: fsys.OpOpen | fsys.OpRead, Glob: "*_*"}
 			want, n := sound(t, f)
 			strike(t, n, 4, func(k int) bool {
 				struck := ""
-				f.K = k
-				f.Do = func(path string) {
-					struck = path
-					if info, err := os.Stat(path); err != nil || info.Size() == 0 {
-						return // gone or empty already
-					}
-					if err := do(t, path); err != nil {
-						t.Error(err)
-					}
-				}
+				f.K, f.Do = k, func(path string) { struck = path; harm(t, path, do) }
 				r := try(t, f, nil)
-				switch {
-				case r.err == nil && r.answer != want:
-					t.Errorf("%s was damaged: the answer is wrong", struck)
-				case r.err != nil && !errors.As(r.err, new(*engine.JobError)):
-					t.Errorf("%s was damaged: %v", struck, r.err)
+				if r.err != nil || r.answer != want {
+					t.Errorf("%s was damaged: %v\n%s\nwant\n%s", struck, r.err, r.answer, want)
 				}
 				return r.err == nil
 			})
 		})
+	}
+}
+
+// TestFaultsOfAllFilesDamaged damages every file of a kind at its first
+// reading, so that no attempt fares better than the one before it.
+func TestFaultsOfAllFilesDamaged(t *testing.T) {
+	// What may come of it, besides the right answer.
+	corrupt := func(r *trial, struck []string) bool {
+		var te *engine.TaskError
+		return errors.Is(r.err, engine.ErrCorrupt) && errors.As(r.err, &te) && te.Failures == 4 &&
+			slices.ContainsFunc(struck, func(path string) bool { return strings.Contains(te.Failure.Message, path) })
+	}
+	unfetched := func(r *trial, _ []string) bool {
+		var f *task.Failure
+		return errors.As(r.err, &f) && f.Kind == task.FetchFailed && f.Fetch.Shuffle >= 0 && f.Fetch.MapIndex >= 0 &&
+			r.rec.ended(task.FetchFailed) == 4
+	}
+	madeAgain := func(r *trial, _ []string) bool { return r.err == nil && r.rec.ended(task.ExceptionFailure) > 0 }
+	kept := func(r *trial, _ []string) bool {
+		return r.err == nil && r.rec.ended(task.Success) == len(of[*event.TaskEnd](r.rec))
+	}
+
+	want, _ := sound(t, fsys.Fault{})
+	for _, kind := range []struct {
+		what, glob string
+		gives      func(*trial, []string) bool
+		deleted    func(*trial, []string) bool // else gives
+	}{
+		{what: "spilled runs", glob: "temp_local_*", gives: corrupt, deleted: kept}, // they are open
+		{what: "map outputs", glob: "shuffle_*.data", gives: unfetched},
+		{what: "indexes of map outputs", glob: "shuffle_*.index", gives: unfetched},
+		{what: "cached blocks", glob: "rdd_*", gives: madeAgain},
+		{what: "checkpoints", glob: "part-*", gives: corrupt},
+	} {
+		for name, do := range harms {
+			t.Run(kind.what+" "+name, func(t *testing.T) {
+				var struck []string
+				r := try(t, fsys.Fault{Ops: fsys.OpOpen | fsys.OpRead, Glob: kind.glob, K: 1, After: true, Do: func(path string) {
+					if !slices.Contains(struck, path) {
+						struck = append(struck, path)
+						harm(t, path, do)
+					}
+				}}, nil)
+				gives := kind.gives
+				if name == "deleted" && kind.deleted != nil {
+					gives = kind.deleted
+				}
+				switch {
+				case len(struck) == 0:
+					t.Error("no such file was read")
+				case !gives(r, struck):
+					t.Errorf("%v were damaged, %d attempts failed: %v", struck, r.rec.ended(task.ExceptionFailure), r.err)
+				case r.err == nil && r.answer != want:
+					t.Errorf("%v were damaged: the answer is wrong", struck)
+				case r.err != nil && !errors.As(r.err, new(*engine.JobError)):
+					t.Errorf("it is no JobError: %v", r.err)
+				}
+			})
+		}
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/spill"
+	"github.com/execbench/execbench/engine/storage"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -232,8 +234,8 @@ type TaskError = scheduler.TaskError
 type JobError = scheduler.JobError
 
 // userError makes what the scheduler says fit for errors.As and errors.Is: a
-// panic in user code is a *PanicError, a refusal of memory is ErrNoMemory. In
-// the message of an attempt both are but text.
+// panic in user code is a *PanicError, a refusal of memory is ErrNoMemory, a
+// damaged file is ErrCorrupt. In the message of an attempt all are but text.
 func userError(err error) error {
 	var f *task.Failure
 	if !errors.As(err, &f) || f.Kind != task.ExceptionFailure {
@@ -244,12 +246,20 @@ func userError(err error) error {
 		return &jobCause{err, &PanicError{Value: f.Message, Stack: f.Stack}}
 	case noMemoryClass:
 		return &jobCause{err, ErrNoMemory}
+	case corruptRunClass, corruptBlockClass, corruptCheckpointClass:
+		return &jobCause{err, ErrCorrupt}
 	}
 	return err
 }
 
-// noMemoryClass is what a refusal of memory is called in an attempt's message.
-var noMemoryClass = reflect.TypeFor[*memory.NoMemoryError]().String()
+// What a refusal of memory and damaged files are called in an attempt's
+// message.
+var (
+	noMemoryClass          = reflect.TypeFor[*memory.NoMemoryError]().String()
+	corruptRunClass        = reflect.TypeFor[*spill.CorruptError]().String()
+	corruptBlockClass      = reflect.TypeFor[*storage.CorruptError]().String()
+	corruptCheckpointClass = reflect.TypeFor[*checkpointError]().String()
+)
 
 // jobCause is a job's error that also is what caused it.
 type jobCause struct {

@@ -100,22 +100,32 @@ func (k *Sink) Node() *plan.Node { return k.op.node }
 // appear in dir, with a _SUCCESS marker, when the whole job has committed. A
 // failed or cancelled Write leaves nothing.
 func (k *Sink) Write(ctx context.Context, dir string) (Written, error) {
-	return k.run(ctx, dir, job{op: k.op, action: action{kind: actionWrite, dir: dir}, name: "write"})
+	parts, err := k.run(ctx, dir, job{op: k.op, action: action{kind: actionWrite, dir: dir}, name: "write"})
+	w := Written{Files: len(parts)}
+	for _, p := range parts {
+		w.Records += p.records
+		w.Bytes += p.bytes
+	}
+	return w, err
 }
 
+// writtenPart tells of the file of one partition.
+type writtenPart struct{ records, bytes int64 }
+
 // writeInner is Write in the service of another job.
-func (k *Sink) writeInner(ctx context.Context, dir string) (Written, error) {
+func (k *Sink) writeInner(ctx context.Context, dir string) ([]writtenPart, error) {
 	return k.run(ctx, dir, job{op: k.op, action: action{kind: actionWrite, dir: dir}, name: "checkpoint", inner: true})
 }
 
-func (k *Sink) run(ctx context.Context, dir string, j job) (Written, error) {
+// run writes all partitions and tells of each, or leaves nothing.
+func (k *Sink) run(ctx context.Context, dir string, j job) ([]writtenPart, error) {
 	s := k.op.s
 	out, err := source.CreateOutput(s.fs, dir)
 	if err != nil {
-		return Written{}, err
+		return nil, err
 	}
-	w := Written{}
-	err = s.runJob(ctx, j, func(_ int, value []byte) error {
+	parts := make([]writtenPart, k.op.node.Partitions)
+	err = s.runJob(ctx, j, func(part int, value []byte) error {
 		records, n := binary.Varint(value)
 		if n <= 0 {
 			return fmt.Errorf("cannot decode a write's result of %d bytes", len(value))
@@ -124,9 +134,7 @@ func (k *Sink) run(ctx context.Context, dir string, j job) (Written, error) {
 		if m <= 0 {
 			return fmt.Errorf("cannot decode a write's result of %d bytes", len(value))
 		}
-		w.Files++
-		w.Records += records
-		w.Bytes += bytes
+		parts[part] = writtenPart{records, bytes}
 		return nil
 	})
 	if err == nil {
@@ -136,9 +144,9 @@ func (k *Sink) run(ctx context.Context, dir string, j job) (Written, error) {
 		if aerr := out.Abort(); aerr != nil {
 			s.log.Warn("cannot clean up after a failed write", "dir", dir, "error", aerr)
 		}
-		return Written{}, err
+		return nil, err
 	}
-	return w, nil
+	return parts, nil
 }
 
 // result implements resulter: it writes one partition and commits its file.

@@ -1,6 +1,7 @@
 package spill
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -202,9 +203,30 @@ func noEOF(err error) error {
 	return err
 }
 
+// damaged says where the run could not be read: a *CorruptError if it is not
+// what was written.
 func (r *runReader) damaged(err error) error {
-	return fmt.Errorf("cannot read back the spilled run %s at byte %d: %w", r.run.file.Path(), r.at+int64(r.pos), err)
+	at := r.at + int64(r.pos)
+	if errors.Is(err, ErrCorrupt) {
+		return &CorruptError{Path: r.run.file.Path(), Offset: at, Cause: err}
+	}
+	return fmt.Errorf("cannot read back the spilled run %s at byte %d: %w", r.run.file.Path(), at, err)
 }
+
+// CorruptError says where a spilled run is not what was written.
+type CorruptError struct {
+	Path   string
+	Offset int64 // of the frame
+	Cause  error // wraps ErrCorrupt
+}
+
+// Error names the file, the place and the damage.
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("cannot read back the spilled run %s at byte %d: %v", e.Path, e.Offset, e.Cause)
+}
+
+// Unwrap returns the damage.
+func (e *CorruptError) Unwrap() error { return e.Cause }
 
 func (r *runReader) close() {
 	r.c.Free(r.page)
