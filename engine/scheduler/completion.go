@@ -46,15 +46,26 @@ func (c *Core) mergesAccums(a *attempt, e ending) bool {
 	switch e.kind {
 	case task.Success:
 		s := a.set.stage
-		return s.dep != nil || c.jobs[s.job.id] == s.job && !s.job.finished[a.info.Index]
+		return s.dep != nil || c.jobs[s.job.id] == s.job && !s.job.finished[a.info.Index] && !a.set.brokenUp()
 	case task.ExceptionFailure, task.TaskKilled:
 		return true
 	}
 	return false
 }
 
+// brokenUp reports whether the set is of a barrier stage attempt that has
+// ended. A task of it that succeeds all the same, since its kill or its stored
+// result was on its way, counts for nothing: the next attempt runs all tasks,
+// at once.
+func (ts *taskSet) brokenUp() bool {
+	return ts.barrier && (ts.id != ts.stage.attempt() || !ts.stage.running)
+}
+
 func (c *Core) attemptSucceeded(a *attempt, e ending) {
 	ts := a.set
+	if ts.brokenUp() {
+		return
+	}
 	s, index := ts.stage, a.info.Index
 	if ts.barrier && (ts.id != s.attempt() || !s.running) {
 		return // the tasks of a barrier stage succeed together: this one's attempt has failed

@@ -931,6 +931,33 @@ func TestBAR_002_MapStageRunsWholeAgain(t *testing.T) {
 	h.empty()
 }
 
+// A task of an attempt that was given up succeeds all the same: the next one
+// runs every task for all that, whether the word comes before it has launched
+// them or after.
+func TestALateSuccessOfABarrierStageCountsForNothing(t *testing.T) {
+	for _, slots := range []int{3, 6} { // three: the late one keeps the next attempt from launching
+		h := newHarness(t, one(slots))
+		h.submit(0, h.node(1, h.shuffle(barrierNode(h, 3), 1)))
+		late := h.find(0, 2)
+		h.ok(h.find(0, 1))
+		h.fail(h.find(0, 0))
+		h.after(delay)
+		h.ok(late)
+		if n := h.core.outputs.available(0); n != 0 {
+			t.Errorf("%d slots: %d outputs are registered", slots, n)
+		}
+		for part := range int32(3) {
+			h.ok(h.find(0, part))
+			if left := h.core.outputs.available(0); part < 2 && left != int(part)+1 {
+				t.Errorf("%d slots: %d outputs after %d tasks", slots, left, part+1)
+			}
+		}
+		h.finish()
+		h.succeeded(0, 1)
+		h.empty()
+	}
+}
+
 func TestBAR_003_ResultStageAborts(t *testing.T) {
 	h := newHarness(t, one(4))
 	h.submit(0, barrierNode(h, 3))
