@@ -64,6 +64,7 @@ func (ts *taskSet) brokenUp() bool {
 func (c *Core) attemptSucceeded(a *attempt, e ending) {
 	ts := a.set
 	if ts.brokenUp() {
+		c.giveUpRight(a)
 		return
 	}
 	s, index := ts.stage, a.info.Index
@@ -88,6 +89,7 @@ func (c *Core) attemptSucceeded(a *attempt, e ending) {
 		return
 	}
 	if ignored {
+		c.giveUpRight(a)
 		return
 	}
 	s.pending.remove(index)
@@ -102,6 +104,10 @@ func (c *Core) attemptSucceeded(a *attempt, e ending) {
 		c.stageDone(s)
 	}
 }
+
+// giveUpRight takes the right to commit from an attempt whose success counts for
+// nothing: whoever does its task again is to have it.
+func (c *Core) giveUpRight(a *attempt) { c.commits.ended(a.set.id, a.partition, a.info.Number, false) }
 
 // partitionDone tells a task set that another attempt of its stage did the
 // task at index.

@@ -422,12 +422,18 @@ func TestDAG_013_ResultsOfARolledBackAttemptAreIgnored(t *testing.T) {
 	h.submit(0, h.node(2, b))
 	h.ok(h.find(0, 0), h.find(0, 1))
 	late := h.find(1, 1)
+	if !h.commits(late) {
+		t.Fatal("the first to ask may not commit")
+	}
 	h.fetchFail(h.find(1, 0), 0, 0, "driver")
 	h.after(delay)
 	h.ok(h.find(0, 0), h.find(0, 1))
 	h.ok(late) // before its kill lands
 	if got := h.core.outputs.available(1); got != 0 {
 		t.Fatalf("%d outputs of the rolled back attempt were registered", got)
+	}
+	if !h.commits(h.find(1, 1)) {
+		t.Error("who does the task again may not commit")
 	}
 	h.finish()
 	h.succeeded(0, 2)

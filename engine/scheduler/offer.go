@@ -112,6 +112,7 @@ func (c *Core) offer() {
 		}
 		free = c.freeSlots()
 	}
+	c.queue = c.queue[:0]
 }
 
 // starvation returns when people are to be told that no task was launched
