@@ -317,3 +317,39 @@ func TestALateSuccessOfAFailedBarrierAttempt(t *testing.T) {
 	h.succeeded(1, 1)
 	h.empty()
 }
+
+// What an older attempt of a stage did while the binary of the next one was
+// made is not done again: with the commit right gone to the one that did it,
+// the next would be refused for as long as it tried.
+func TestDoneWhileTheBinaryWasMade(t *testing.T) {
+	for name, kind := range map[string]func(h *harness, n *plan.Node) *plan.Node{
+		"map stage":    func(h *harness, n *plan.Node) *plan.Node { return h.node(1, h.shuffle(n, 1)) },
+		"result stage": func(_ *harness, n *plan.Node) *plan.Node { return n },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHarness(t, one(4))
+			first := h.shuffle(h.node(1), 3)
+			h.submit(0, kind(h, h.node(3, first)))
+			h.ok(h.find(0, 0))
+			late := h.find(1, 1)
+			if !h.commits(late) {
+				t.Fatal("the first to ask may not commit")
+			}
+			h.fetchFail(h.find(1, 0), first.Shuffle, 0, "driver")
+			h.after(time.Second)
+			h.manual = true
+			h.ok(h.find(0, 0))
+			h.ok(late)
+			h.manual = false
+			h.clear()
+			h.makeBinary(h.requests[len(h.requests)-1], nil)
+			h.diesAll()
+			if got := h.lines("launch"); len(got) != 2 {
+				t.Errorf("of the 2 tasks that are not done %d are launched: %q", len(got), got)
+			}
+			h.finish()
+			h.succeeded(0, map[string]int{"map stage": 1, "result stage": 3}[name])
+			h.empty()
+		})
+	}
+}

@@ -172,7 +172,20 @@ func (c *Core) binaryMade(e *BinaryMade) {
 		c.abortStage(s, fmt.Sprintf("cannot make its task binary: %v", e.Err), e.Err)
 		return
 	}
-	c.addTaskSet(s, m, e.Binary)
+	c.doneMeanwhile(s, c.addTaskSet(s, m, e.Binary))
+}
+
+// doneMeanwhile takes from a new task set what attempts of older ones did while
+// its binary was made: there was no set yet that could be told.
+func (c *Core) doneMeanwhile(s *stage, ts *taskSet) {
+	for _, index := range ts.indices {
+		if s.dep != nil && !s.pending.in[index] || s.dep == nil && s.job.finished[index] {
+			c.partitionDone(ts, index)
+		}
+	}
+	if s.dep != nil && s.pending.left == 0 {
+		c.stageDone(s)
+	}
 }
 
 // preferred returns where each of the stage's tasks would best run; nil: no

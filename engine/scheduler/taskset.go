@@ -111,7 +111,7 @@ func (a *attempt) clear() {
 	a.bytes, a.stamps, a.worker, a.route, a.size, a.value = [3]int32{}, task.Stamps{}, 0, 0, 0, 0
 }
 
-func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
+func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) *taskSet {
 	for _, older := range slices.Clone(s.sets) {
 		c.drain(older)
 	}
@@ -142,6 +142,7 @@ func (c *Core) addTaskSet(s *stage, m *making, binary id.Broadcast) {
 	c.sets = append(c.sets, ts)
 	ts.leaf = c.addLeaf(ts)
 	c.offers = true
+	return ts
 }
 
 // position returns where the task at an index of the stage is, or -1.
