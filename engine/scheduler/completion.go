@@ -68,9 +68,6 @@ func (c *Core) attemptSucceeded(a *attempt, e ending) {
 		return
 	}
 	s, index := ts.stage, a.info.Index
-	if ts.barrier && (ts.id != s.attempt() || !s.running) {
-		return // the tasks of a barrier stage succeed together: this one's attempt has failed
-	}
 	ignored := ts.id.Attempt <= s.ignored
 	if !ignored && ts.id.Attempt < s.attempt().Attempt {
 		if latest := s.activeSet(); latest != nil {
