@@ -274,6 +274,9 @@ func (c *Core) checkOutputs() error {
 				return fmt.Errorf("shuffle %d: outputs %d and %d are both of attempt %d", n, j, i, status.Map)
 			}
 			byMap[status.Map] = i
+			if x := c.executor(status.Location.Executor); x != nil && !x.alive && !x.gone {
+				return fmt.Errorf("shuffle %d: output %d is on executor %s, which is lost", n, i, x.id)
+			}
 		}
 		if missing != m.missing {
 			return fmt.Errorf("shuffle %d misses %d outputs, counted %d", n, missing, m.missing)

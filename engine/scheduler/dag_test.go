@@ -347,43 +347,35 @@ func TestDAG_010_LimitOfAllAttempts(t *testing.T) {
 	h.empty()
 }
 
+// Each map stage's output is lost while the other runs, so that the reduce
+// stage never begins: the limit that ends this is the map stage's own.
 func TestDAG_011_LostExecutorsDoNotLoop(t *testing.T) {
-	cfg := one(8)
+	cfg := two(1)
 	cfg.MaxStageAttempts, cfg.MaxConsecutiveStageAttempts = 2, 2
 	h := newHarness(t, cfg)
-	h.do(&ExecutorAdded{ExecutorSpec{ID: "spare", Host: "s", Slots: 1}})
-	_, r := mapReduce(h, 1, 1)
-	h.submit(0, r)
-	for i := 0; ; i++ {
-		if i > 10 {
-			t.Fatal("it loops")
+	onA, onB := prefer(h, "a@ha"), prefer(h, "b@hb")
+	h.submit(0, h.node(1, h.shuffle(onA, 1), h.shuffle(onB, 1)))
+	// lose ends an executor that wrote an output; another takes its place.
+	lose := func(x id.Executor) {
+		t.Helper()
+		if running := h.attemptsOn(x); len(running) != 0 {
+			t.Fatalf("attempts %v run on %s", running, x)
 		}
-		n := h.order[len(h.order)-1]
-		if h.tasks[n].Stage == 0 {
-			h.ok(n)
-			n = h.order[len(h.order)-1]
-			if h.tasks[n].Stage != 1 {
-				t.Fatal("the reduce stage does not run")
-			}
-			// The executor with the output dies while the reduce task runs.
-			loser := h.core.outputs.shuffles[0].statuses[0].Location.Executor
-			if h.tasks[n].Executor == loser {
-				h.gone(n)
-			}
-			h.do(&ExecutorLost{Executor: loser, Reason: "gone"})
-			h.do(&ExecutorAdded{ExecutorSpec{ID: id.Executor(fmt.Sprint("x", i)), Host: "s", Slots: 2}})
-			for _, n := range slices.Clone(h.order) {
-				if h.tasks[n].Stage == 1 {
-					h.fetchFail(n, 0, -1, "")
-				}
-			}
-			h.after(delay)
-		}
-		if _, over := h.ends[0]; over {
-			break
-		}
+		h.do(&ExecutorLost{Executor: x, Reason: "gone"})
+		h.do(&ExecutorAdded{ExecutorSpec{ID: x, Host: "h" + string(x), Slots: 1}})
 	}
-	h.failedWith(0, "attempt")
+	h.ok(h.find(0, 0))
+	lose("a")
+	h.ok(h.find(1, 0))
+	lose("b")
+	h.ok(h.find(0, 0)) // the second attempt
+	lose("a")
+	h.active(0)
+	h.ok(h.find(1, 0)) // the second attempt, after which stage 0 would need a third
+	h.failedWith(0, "stage 0", "attempted 2 times")
+	if got := h.lines("event StageSubmitted"); len(got) != 4 || len(h.lines("event StageSubmitted 2.")) != 0 {
+		t.Fatalf("submitted %q, want each map stage twice", got)
+	}
 	h.diesAll()
 	h.empty()
 }
@@ -681,6 +673,32 @@ func TestDAG_023_MapStageJobsOnAChain(t *testing.T) {
 	h.empty()
 }
 
+// All tasks of the stage's attempt are done, but an output of an earlier one
+// went with its executor: the job that waits for the outputs is not told yet.
+func TestDAG_023_MapStageJobWaitsForOutputsOnLiveExecutors(t *testing.T) {
+	h := newHarness(t, two(1))
+	maps, _ := onlyMapOneIsRunAgain(h)
+	d := h.shuffles[0]
+	h.submitSpec(1, JobSpec{Final: d.Parent, Shuffle: d})
+	n := h.attemptsOn("a")[0]
+	h.do(&ExecutorLost{Executor: "b", Reason: "gone"})
+	h.ok(n)
+	h.active(1)
+	h.ok(h.find(maps, 0))
+	h.succeeded(1, 1)
+	if got := h.totals[1]; !slices.Equal(got, []int64{212}) {
+		t.Fatalf("told %v bytes, want those of both outputs", got)
+	}
+	for i, status := range h.core.outputs.shuffles[d.Shuffle].statuses {
+		if status == nil || !h.core.executor(status.Location.Executor).alive {
+			t.Fatalf("output %d was told and is %+v", i, status)
+		}
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
 func TestDAG_024_LeftoverCopyDoesNotEndAMapStageJob(t *testing.T) {
 	h := newHarness(t, one(8))
 	a := h.shuffle(h.node(1), 2)
@@ -788,6 +806,82 @@ func TestDAG_027_LostExecutorLosesItsOutputsOnce(t *testing.T) {
 	h.fetchFail(reduce, 0, 0, lost)
 	if h.core.outputs.epoch != after || h.core.outputs.available(0)+h.core.outputs.available(1) != available {
 		t.Fatal("the later fetch failure unregistered more")
+	}
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
+// Two stages read the same outputs. The first to fail twice has its executor's
+// files written again; the other's second failure is of an attempt that began
+// before that, and says nothing about the new ones.
+func TestDAG_027_OlderFetchFailureSparesNewOutputs(t *testing.T) {
+	h := newHarness(t, one(8))
+	d := h.shuffle(h.node(4), 1)
+	h.submit(0, h.node(1, d))
+	h.submit(1, h.node(1, d))
+	maps := func() {
+		t.Helper()
+		for _, n := range slices.Clone(h.order) {
+			if h.tasks[n].Stage == 0 {
+				h.ok(n)
+			}
+		}
+		if !h.core.outputs.complete(d.Shuffle) {
+			t.Fatalf("outputs %v are missing", h.core.outputs.missing(d.Shuffle))
+		}
+	}
+	maps()
+	for _, failing := range []id.Stage{2, 1, 1} {
+		h.fetchFail(h.find(failing, 0), 0, 1, "driver")
+		h.after(delay)
+		maps()
+	}
+	if got := h.lines("event StageSubmitted 0.3"); len(got) != 1 || !strings.Contains(got[0], "4 tasks") {
+		t.Fatalf("got %q, want all outputs written again", got)
+	}
+	epoch := h.core.outputs.epoch
+	old := h.find(2, 0)
+	if a := h.core.attempts.get(old); a.info.Attempt != 1 || a.set.epoch >= h.core.executor("driver").distrusted {
+		t.Fatalf("%v began at epoch %d", a.info.TaskAttempt, a.set.epoch)
+	}
+	h.fetchFail(old, 0, -1, "driver") // names no output
+	if h.core.outputs.epoch != epoch || !h.core.outputs.complete(d.Shuffle) {
+		t.Fatalf("outputs %v were unregistered", h.core.outputs.missing(d.Shuffle))
+	}
+	h.after(delay)
+	h.finish()
+	h.succeeded(0, 1)
+	h.succeeded(1, 1)
+	h.empty()
+}
+
+// An executor that is not trusted any more writes an output, of an attempt
+// whose stage waits, and is lost before anything else changes the epoch.
+func TestDAG_027_LostExecutorLosesWhatItWroteDistrusted(t *testing.T) {
+	h := newHarness(t, two(2))
+	a := h.shuffle(prefer(h, "b@hb"), 2)
+	reads := prefer(h, "b@hb", "b@hb")
+	reads.SetDeps(a)
+	b := h.shuffle(reads, 1)
+	h.submit(0, h.node(1, b))
+	h.ok(h.find(0, 0))
+	late := h.find(1, 1)
+	h.fetchFail(h.find(1, 0), a.Shuffle, 0, "b")
+	h.after(delay)
+	h.ok(h.find(0, 0))
+	h.fetchFail(h.find(1, 0), a.Shuffle, 0, "b")
+	if x := h.core.executor("b"); x.distrusted != h.core.outputs.epoch || h.tasks[late].Executor != "b" {
+		t.Fatalf("b is distrusted since %d at epoch %d; the late attempt is on %s", x.distrusted, h.core.outputs.epoch, h.tasks[late].Executor)
+	}
+	h.ok(late)
+	if got := h.core.outputs.missing(b.Shuffle); !slices.Equal(got, []int32{0}) {
+		t.Fatalf("outputs %v are missing", got)
+	}
+	h.do(&ExecutorLost{Executor: "b", Reason: "gone"})
+	if got := h.core.outputs.missing(b.Shuffle); len(got) != 2 {
+		t.Fatalf("outputs %v alone are missing after the loss of their executor", got)
 	}
 	h.after(delay)
 	h.finish()

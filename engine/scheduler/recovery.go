@@ -214,10 +214,8 @@ func (c *Core) executorLost(n id.Executor, reason string, causedByApp bool) bool
 	for _, ts := range slices.Clone(c.sets) {
 		c.setLostExecutor(ts, x, reason, causedByApp)
 	}
-	if x.distrusted < c.outputs.epoch {
-		c.outputs.removeExecutor(n)
-		x.distrusted = c.outputs.epoch
-	}
+	c.outputs.removeExecutor(n) // also what it wrote since a fetch failure cost it all
+	x.distrusted = c.outputs.epoch
 	for _, ts := range c.sets {
 		c.recomputeLevels(ts)
 	}

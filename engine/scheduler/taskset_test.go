@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/conf"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/plan"
@@ -541,8 +542,12 @@ func TestRES_003_BudgetOfResults(t *testing.T) {
 		if e := h.infos[2]; e.Reason != task.TaskKilled {
 			t.Fatalf("%v: the next ended as %v", route, e.Reason)
 		}
-		if len(h.fetches) != 1 || len(h.removed) < 1 {
-			t.Fatalf("%v: fetches %v, removed %v", route, h.fetches, h.removed)
+		refused := []block.ID{block.TaskResult(2)}
+		if route == task.RouteIndirect {
+			refused = []block.ID{block.TaskResult(1), block.TaskResult(2)}
+		}
+		if len(h.fetches) != 1 || h.fetches[0].Task != 0 || !slices.Equal(h.removed, refused) {
+			t.Fatalf("%v: fetches %v, removed %v, want %v removed", route, h.fetches, h.removed, refused)
 		}
 		h.do(&ResultFetched{Task: 0, Result: task.Result{Value: make([]byte, 600)}})
 		h.diesAll()
