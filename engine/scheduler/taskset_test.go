@@ -856,6 +856,30 @@ func TestOCC_004_DenialsAreNotFailures(t *testing.T) {
 	h.succeeded(0, 1)
 }
 
+// Each first attempt is let commit, and fails at that: the next has the right.
+func TestOCC_005_CommitOfFirstAttemptsFails(t *testing.T) {
+	h := newHarness(t, one(2))
+	h.submit(0, h.node(4))
+	for len(h.order) > 0 {
+		n := h.order[0]
+		d := h.tasks[n]
+		h.do(&CommitAsked{Stage: d.StageAttempt, Partition: d.Partition, Attempt: d.Number})
+		if !h.answers[len(h.answers)-1].OK {
+			t.Fatalf("%v may not commit", d.TaskAttempt)
+		}
+		if d.Number == 0 {
+			h.fail(n)
+		} else {
+			h.ok(n)
+		}
+	}
+	if len(h.answers) != 8 {
+		t.Fatalf("%d attempts asked, want 2 for each of 4 tasks", len(h.answers))
+	}
+	h.succeeded(0, 4)
+	h.empty()
+}
+
 func TestOCC_006_RightsEndWithTheStage(t *testing.T) {
 	h := newHarness(t, one(2))
 	_, r := mapReduce(h, 1, 2)
