@@ -295,10 +295,12 @@ func (c *Core) attemptDone(a *attempt, r *task.Result, status *task.MapStatus) {
 	if !ts.done[a.pos] {
 		ts.done[a.pos] = true
 		ts.left--
-		if ts.outputs != nil {
-			i := &a.info
-			ts.outputs[a.pos] = output{i.Task, i.Launch, i.Finish, i.Number, c.executor(i.Executor).n, i.Locality, i.Speculative}
-		}
+	}
+	// It may be done by an older set's attempt, too: this one's output is the
+	// later, and the one that counts.
+	if ts.outputs != nil && ts.outputs[a.pos].executor < 0 {
+		i := &a.info
+		ts.outputs[a.pos] = output{i.Task, i.Launch, i.Finish, i.Number, c.executor(i.Executor).n, i.Locality, i.Speculative}
 	}
 	c.attemptEnded(a, ending{kind: task.Success, result: r, status: status})
 	if ts.left == 0 {

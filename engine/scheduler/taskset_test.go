@@ -148,6 +148,31 @@ func TestTSM_006_DrainingSetForgetsALostAttempt(t *testing.T) {
 	h.empty()
 }
 
+// A task that an attempt of an older set had done when its own set's attempt
+// succeeded: that one's output counts, and is written again if it is lost.
+func TestTSM_007_OutputOfATaskThatWasDoneBefore(t *testing.T) {
+	h := newHarness(t, two(4))
+	_, r := mapReduce(h, 3, 1)
+	h.submit(0, r)
+	n := h.find(0, 2)
+	h.core.partitionDone(h.core.sets[0], 2)
+	on := h.tasks[n].Executor
+	h.ok(n)
+	for _, n := range slices.Clone(h.order) {
+		if h.tasks[n].Executor == on {
+			h.gone(n)
+		}
+	}
+	h.clear()
+	h.do(&ExecutorLost{Executor: on, Reason: "gone"})
+	if got := h.lines(fmt.Sprintf("event TaskEnd %d Resubmitted", n)); len(got) != 1 {
+		t.Errorf("%q", h.lines("event"))
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.empty()
+}
+
 func TestTSM_007_WinnersExecutorDies(t *testing.T) {
 	for _, dies := range []string{"loser", "winner"} {
 		h := newHarness(t, two(4))
