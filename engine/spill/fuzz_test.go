@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"testing"
 
@@ -63,24 +64,24 @@ func FuzzRun(f *testing.F) {
 	})
 }
 
-// Whichever file operation fails, the error has its
-// cause, and nothing is left.
+// Whichever file operation fails, the error has its cause, and nothing is
+// left: neither an open file nor, where closing fails, the file itself.
 func TestSORT_008_EveryFailedFileOperationIsReported(t *testing.T) {
 	var rows []numbered
 	for i := range 40_000 {
 		rows = append(rows, numbered{string(rune('a'+i*7%26)) + "x", int64(i)})
 	}
-	run := func(k int) (*fsys.Faulty, error) {
-		fs := fsys.NewFaulty(fsys.OS, fsys.Fault{Ops: fsys.OpMutates | fsys.OpRead, K: k, Glob: "temp_local_*", Short: 10})
+	run := func(k int) (fs *fsys.Faulty, err error) {
+		fs = fsys.NewFaulty(fsys.OS, fsys.Fault{Ops: fsys.OpMutates | fsys.OpRead | fsys.OpClose, K: k, Glob: "temp_local_*", Short: 10})
 		b := newBenchOn(t, 1*units.MiB, fs)
 		s := NewSorter(b.env, "sorter", mustCodec[numbered](t), By(mustKey[string](t), func(r numbered) string { return r.Key }))
-		defer s.Close()
+		defer func() { err = errors.Join(err, s.Close()) }()
 		s.Limit(2)
 		if err := s.Add(rows); err != nil {
 			return fs, err
 		}
 		n := 0
-		err := s.Sorted(func(batch []numbered) error { n += len(batch); return nil })
+		err = s.Sorted(func(batch []numbered) error { n += len(batch); return nil })
 		if err == nil && n != len(rows) {
 			t.Errorf("fault %d: %d rows of %d", k, n, len(rows))
 		}
@@ -93,13 +94,26 @@ func TestSORT_008_EveryFailedFileOperationIsReported(t *testing.T) {
 	if fs.Counted() < 10 {
 		t.Fatalf("only %d operations to fail", fs.Counted())
 	}
+	closes := 0
 	for k := 1; k <= fs.Counted(); k++ {
 		f, err := run(k)
 		if err == nil {
 			t.Errorf("fault %d of %d was not reported", k, fs.Counted())
 		}
+		if f.Struck() == fsys.OpClose {
+			closes++
+			at, ok := errors.AsType[*os.PathError](err)
+			if !ok {
+				t.Errorf("fault %d: %v does not name the file that could not be closed", k, err)
+			} else if _, err := os.Stat(at.Path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("fault %d: %s is still there: %v", k, at.Path, err)
+			}
+		}
 		if open := f.StillOpen(); len(open) != 0 {
 			t.Errorf("fault %d leaves files open: %v", k, open)
 		}
+	}
+	if closes == 0 {
+		t.Error("closing a file never failed")
 	}
 }

@@ -176,6 +176,24 @@ func TestFreedFilesAreReusedWithoutShowingWhatTheyHeld(t *testing.T) {
 	}
 }
 
+// A temporary file that could not be closed is gone, not kept for reuse.
+func TestFileThatCouldNotBeClosedIsNotReused(t *testing.T) {
+	d := openDisk(t, fsys.NewFaulty(fsys.OS, fsys.Fault{Ops: fsys.OpClose, Glob: "temp_local_*", K: 1}))
+	f, err := d.TempFile("temp_local")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(payload(1, int(recycleLeast))); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(d.Path("temp_local_1")); !errors.Is(err, fs.ErrNotExist) || d.Used() != 0 {
+		t.Errorf("%v, used %d; want the file gone", err, d.Used())
+	}
+}
+
 func TestFileBeingReadIsNotReused(t *testing.T) {
 	d := openDisk(t, fsys.OS)
 	data := payload(1, int(recycleLeast))

@@ -134,6 +134,6 @@ func (f *File) discard() (err error) {
 	f.d.mu.Lock()
 	f.d.mu.live -= f.size
 	f.d.mu.Unlock()
-	f.d.discard(f.path, max(f.size, f.extent), !f.failed)
+	f.d.discard(f.path, max(f.size, f.extent), !f.failed && err == nil)
 	return err
 }
