@@ -41,8 +41,10 @@ func TestStreamGivesMemoryUpWhileItWaits(t *testing.T) {
 
 // A sort that still samples its input does not keep other jobs from starting,
 // and a second job over the same sort can be cancelled while it waits. It is
-// the one thing that is found out between an action and its job's submission:
-// partitions are enumerated when a dataset is built, by who builds it.
+// the one thing that is found out between an action and its job's submission.
+//
+// NOT APPLICABLE: DAG-029 as to enumerating partitions, because that is done
+// when a dataset is built, by who builds it: no job is there yet.
 func TestDAG_029_SamplingHoldsNobodyUp(t *testing.T) {
 	r := start(t, engine.Config{})
 	gate, inside := make(chan struct{}), make(chan struct{}, 10)

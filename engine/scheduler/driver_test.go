@@ -512,7 +512,13 @@ func TestExecutorsComeAndGo(t *testing.T) {
 	}
 }
 
-func TestTaskBinaryPanicsAndAccumulatorPanics(t *testing.T) {
+// What users gave and the loop of events calls may panic: it costs its job at
+// most, and the loop goes on.
+//
+// NOT APPLICABLE: DAG-036 as to an error hook, because handling an event has
+// no error of its own: whatever of the user's it calls has a recover around
+// it, and a panic of the scheduler itself is a mistake that ends the process.
+func TestDAG_036_PanicsDoNotEndTheLoop(t *testing.T) {
 	w := startWorkers(t, 1, Config{}, small)
 	w.driver.deps.Accums = func([]task.AccumUpdate) []event.Accumulable { panic("merge") }
 	w.accums = []task.AccumUpdate{{ID: 1, Value: []byte{1}}}
@@ -520,10 +526,76 @@ func TestTaskBinaryPanicsAndAccumulatorPanics(t *testing.T) {
 	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 2}}, func(int, []byte) error { n++; return nil }); err != nil || n != 2 {
 		t.Fatalf("a merge that panics: %d results, %v", n, err)
 	}
+	makeBinary := w.driver.deps.Binary
 	w.driver.deps.Binary = func(BinaryRequest) (id.Broadcast, error) { panic("no codec") }
 	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 2}}, nil); err == nil || !strings.Contains(err.Error(), "no codec") {
 		t.Fatalf("a binary that panics: %v", err)
 	}
+	w.driver.deps.Binary = makeBinary
+	if err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 2}}, func(int, []byte) error { n++; return nil }); err != nil || n != 4 {
+		t.Fatalf("the job after it: %d results in all, %v", n, err)
+	}
+}
+
+// Stopping is done once, whoever asks for it and how often: the handler of a
+// job's results, too.
+func TestDAG_036_StoppingIsIdempotent(t *testing.T) {
+	release := make(chan struct{})
+	w := startWorkers(t, 1, Config{}, func(d *task.Description, _ int) ([]byte, *task.Failure) {
+		if d.Partition > 0 {
+			<-release
+		}
+		return nil, nil
+	})
+	defer close(release)
+	handled := 0
+	err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 3}}, func(int, []byte) error {
+		handled++
+		return w.driver.Close(time.Minute)
+	})
+	if handled != 1 || !errors.Is(err, ErrClosed) {
+		t.Errorf("%d results were handled, and the job ended with %v", handled, err)
+	}
+	var stops sync.WaitGroup
+	for range 4 {
+		stops.Go(func() {
+			if err := w.driver.Close(time.Minute); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	stops.Wait()
+}
+
+// emitted calls a function with each event.
+type emitted func(event.Event)
+
+func (f emitted) Emit(e event.Event) { f(e) }
+
+// NOT APPLICABLE: DAG-036 as to stopping that is over when it returns inside
+// the handling of an event, because it waits for what is being handled: there
+// it gives up after its grace, and stops all the same (a session refuses to
+// be closed there).
+func TestDAG_036_StoppingInsideAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := startWorkers(t, 1, Config{}, small)
+		var inside error
+		w.driver.deps.Events = emitted(func(e event.Event) {
+			if _, ok := e.(*event.JobStart); ok {
+				inside = w.driver.Close(time.Second)
+			}
+		})
+		err := w.driver.Run(t.Context(), JobSpec{Final: &plan.Node{Partitions: 3}}, func(int, []byte) error { return nil })
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("the job: %v", err)
+		}
+		if inside == nil || !strings.Contains(inside.Error(), "closes the session itself") {
+			t.Errorf("inside an event: %v", inside)
+		}
+		if err := w.driver.Close(time.Minute); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
+	})
 }
 
 func TestCloseCancelsAndRefuses(t *testing.T) {
