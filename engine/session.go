@@ -114,12 +114,16 @@ func untakenResults(budget units.Bytes) units.Bytes {
 	return min(max(budget/16, 8*units.MiB), 32*units.MiB)
 }
 
-// outputWays are the ways of output that the user allows (output.direct).
+// outputWays are the ways of output that the user allows (output.direct); nil:
+// there is one.
 func outputWays(direct conf.OutputDirect) *source.Ways {
-	if direct == conf.DirectAuto {
-		return new(source.Ways)
+	switch direct {
+	case conf.DirectOn:
+		return source.AlwaysPast()
+	case conf.DirectOff:
+		return nil
 	}
-	return source.OneWay(direct == conf.DirectOn)
+	return new(source.Ways)
 }
 
 // closeGrace is how long Close waits for attempts to notice that they are

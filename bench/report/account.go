@@ -107,16 +107,6 @@ func (w workerTimes) busy() (ns int64) {
 	return ns
 }
 
-// lost reports whether an executor was lost.
-func (w workerTimes) lost() bool {
-	for _, life := range w {
-		if life.lost {
-			return true
-		}
-	}
-	return false
-}
-
 // slots are the workers of one executor, while it lived.
 type slots struct {
 	executor id.Executor

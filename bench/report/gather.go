@@ -42,13 +42,14 @@ func (m *Model) gather(src Source, limit int64, workers workerTimes) error {
 			}
 		}
 	}
-	for first := true; first || len(queue) > 0; first = false {
+	var untimed int64
+	for charge := &untimed; charge != nil || len(queue) > 0; charge = nil {
 		n, bytes := 0, int64(0)
 		for n < len(queue) && (n == 0 || bytes+queue[n].bytes() <= limit) {
 			bytes += queue[n].bytes()
 			n++
 		}
-		if err := m.pass(src, stages, queue[:n], first); err != nil {
+		if err := m.pass(src, stages, queue[:n], charge); err != nil {
 			return err
 		}
 		queue = queue[n:]
@@ -60,9 +61,8 @@ func (m *Model) gather(src Source, limit int64, workers workerTimes) error {
 	for _, s := range m.Stages {
 		s.finish()
 	}
-	// Attempts that ended because their executor was lost have no times.
 	busy, charged := workers.busy(), m.Session.WorkerTime-m.Session.Idle
-	if len(workers) > 0 && !near(busy, charged) && !(busy > charged && workers.lost()) {
+	if len(workers) > 0 && !near(busy, min(max(busy, charged), charged+untimed)) {
 		m.Problems = append(m.Problems, fmt.Sprintf("workers were inside attempts for %s, the attempts' own times add up to %s",
 			duration(busy), duration(charged)))
 	}
@@ -80,8 +80,10 @@ func near(a, b int64) bool {
 }
 
 // pass reads the events once, fills the columns of the queue and takes their
-// quantiles; the first pass also charges the accounts.
-func (m *Model) pass(src Source, stages map[id.StageAttempt]*Stage, queue []wanted, charge bool) error {
+// quantiles; the first pass also charges the accounts, and adds to untimed how
+// long those attempts lived at most that ended with their executor or their
+// slot and have no times.
+func (m *Model) pass(src Source, stages map[id.StageAttempt]*Stage, queue []wanted, untimed *int64) error {
 	for _, w := range queue {
 		k := w.stage.fold
 		k.columns[w.figure] = newColumn(int(w.stage.Sampled), fitsNarrow(k.low[w.figure], k.high[w.figure]))
@@ -93,7 +95,10 @@ func (m *Model) pass(src Source, stages map[id.StageAttempt]*Stage, queue []want
 		if !ok || !counted(end) {
 			continue
 		}
-		if charge && end.Stamps != (task.Stamps{}) {
+		if untimed != nil && end.Stamps == (task.Stamps{}) && end.Reason == task.ExecutorLostFailure {
+			*untimed += end.Info.Finish - end.Info.Launch
+		}
+		if untimed != nil && end.Stamps != (task.Stamps{}) {
 			m.Session.charge(end)
 			for i := range m.Phases {
 				if p := &m.Phases[i]; p.Begin < end.Stamps.End && end.Stamps.Start < p.End {

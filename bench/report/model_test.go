@@ -491,33 +491,33 @@ func TestWorkersOfALostExecutor(t *testing.T) {
 }
 
 // What workers say of their time is set against the attempts' times, but for
-// attempts that ended with their executor and have none.
+// attempts that ended with their executor or slot and have none.
 func TestTimeInsideAttempts(t *testing.T) {
-	const told = "workers were inside attempts for"
 	for name, c := range map[string]struct {
 		busy    int64
-		lost    bool
+		lost    int64 // how long an attempt lived that has no times
 		problem bool
 	}{
-		"as much":               {0, false, false},
-		"more":                  {50e6, false, true},
-		"more, executor lost":   {50e6, true, false},
-		"none at all, but lost": {-1, true, true},
+		"as much":                           {20e6, 0, false},
+		"more":                              {70e6, 0, true},
+		"more, an attempt lost":             {70e6, 60e6, false},
+		"more than the lost one lived":      {70e6, 20e6, true},
+		"as much, the lost one did nothing": {20e6, 60e6, false},
+		"less, an attempt lost":             {5e6, 60e6, true},
 	} {
 		pair := attempt(1, 0, 0, task.Success)
-		end := pair[1].(*event.TaskEnd)
-		end.Stamps = task.Stamps{Start: 0, RunStart: 0, RunEnd: 20e6, EncodeEnd: 20e6, End: 20e6}
-		busy := c.busy + 20e6
-		if c.busy < 0 {
-			busy = 0
+		pair[1].(*event.TaskEnd).Stamps = task.Stamps{Start: 0, RunStart: 0, RunEnd: 20e6, EncodeEnd: 20e6, End: 20e6}
+		events := append([]event.Event{&event.ApplicationStart{Cores: 1}, &event.ExecutorAdded{Executor: id.Driver, Cores: 1}}, pair...)
+		if c.lost > 0 {
+			lost := attempt(2, 0, 1, task.ExecutorLostFailure)
+			end := lost[1].(*event.TaskEnd)
+			end.Stamps, end.Info.Launch, end.Info.Finish = task.Stamps{}, 20e6, 20e6+c.lost
+			events = append(events, lost...)
 		}
-		events := []event.Event{&event.ApplicationStart{Cores: 1}, &event.ExecutorAdded{Executor: id.Driver, Cores: 1}, pair[0], pair[1],
-			&event.WorkerTime{At: 100e6, Executor: id.Driver, Busy: busy}}
-		if c.lost {
-			events = append(events, &event.ExecutorRemoved{At: 100e6, Executor: id.Driver, Reason: "pulled"})
-		}
+		events = append(events, &event.WorkerTime{At: 100e6, Executor: id.Driver, Busy: c.busy})
 		m := load(t, EventSource(events), Options{})
-		if problem := slices.ContainsFunc(m.Problems, func(p string) bool { return strings.HasPrefix(p, told) }); problem != c.problem {
+		problem := slices.ContainsFunc(m.Problems, func(p string) bool { return strings.HasPrefix(p, "workers were inside attempts for") })
+		if problem != c.problem {
 			t.Errorf("%s: problems %q", name, m.Problems)
 		}
 	}

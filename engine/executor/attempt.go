@@ -308,10 +308,14 @@ func (t *try) endEncode() {
 	c.mu.Lock()
 	c.mu.over = true
 	cancel := c.mu.cancel
+	c.mu.drop(c.killed.Load() != nil)
 	c.mu.Unlock()
 	if cancel != nil {
 		cancel(errEnded)
 	}
+	// The Context may stay for a while, with others that were made with it.
+	c.accums = nil
+	c.snapshot.Store(nil)
 	t.st.EncodeEnd = t.w.e.cfg.Now()
 	t.w.status.Stamps = t.st
 }

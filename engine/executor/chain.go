@@ -50,7 +50,8 @@ const (
 	holdTime = 400_000 // ns
 	// holdBytes bounds one report that is held back.
 	holdBytes = 8 << 10
-	// spareContexts are made at once, in some 8 KiB: who holds one holds all.
+	// spareContexts are made at once, in some 8 KiB: who holds one holds all,
+	// a parked worker too. What is large goes at an attempt's end (endEncode).
 	spareContexts = 8
 )
 

@@ -27,6 +27,20 @@ type hooks struct {
 	reported bool       // errs have been collected; later ones are logged
 }
 
+// drop lets go of listeners that have run or, since nobody killed the attempt,
+// never will.
+func (h *hooks) drop(killed bool) {
+	if len(h.complete) == 0 {
+		h.complete = nil
+	}
+	if len(h.fail) == 0 {
+		h.fail = nil
+	}
+	if len(h.interrupt) == 0 || !killed {
+		h.interrupt = nil
+	}
+}
+
 // OnComplete registers f to run once when the attempt ends, however it does;
 // if it has ended, f runs at once. An error or panic of f fails an attempt
 // that would have succeeded. Any goroutine may register.

@@ -59,8 +59,8 @@ func (k *commits) again(s *stage, parts []int32) {
 }
 
 // ended tells how an attempt ended. A failed one will never commit; if it had
-// the right, the next to ask gets it. Success and a denied commit change
-// nothing.
+// the right, the next to ask gets it, as it does if a success counts for
+// nothing. Other successes and a denied commit change nothing.
 func (k *commits) ended(s id.StageAttempt, partition, attempt int32, denied bool) {
 	st := k.stages[s.Stage]
 	if st == nil || denied || partition < 0 || int(partition) >= len(st.owner) {

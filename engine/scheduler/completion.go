@@ -46,7 +46,7 @@ func (c *Core) mergesAccums(a *attempt, e ending) bool {
 	switch e.kind {
 	case task.Success:
 		s := a.set.stage
-		return s.dep != nil || c.jobs[s.job.id] == s.job && !s.job.finished[a.info.Index] && !a.set.brokenUp()
+		return s.dep != nil || c.jobs[s.job.id] == s.job && !s.job.finished[a.info.Index]
 	case task.ExceptionFailure, task.TaskKilled:
 		return true
 	}
@@ -55,8 +55,8 @@ func (c *Core) mergesAccums(a *attempt, e ending) bool {
 
 // brokenUp reports whether the set is of a barrier stage attempt that has
 // ended. A task of it that succeeds all the same, since its kill or its stored
-// result was on its way, counts for nothing: the next attempt runs all tasks,
-// at once.
+// result was on its way, counts for nothing but its accumulators: the next
+// attempt runs all tasks, at once.
 func (ts *taskSet) brokenUp() bool {
 	return ts.barrier && (ts.id != ts.stage.attempt() || !ts.stage.running)
 }

@@ -222,7 +222,8 @@ func (d *Driver) StatusUpdate(msg []byte) {
 // StatusUpdates takes several messages of one worker, in their order, as if
 // they came one by one. They are valid during the call only. taken is false if
 // somebody else is to take them, later: until a call has returned true the
-// worker must hold no later ones back, which Recall would bring before them.
+// worker must hold no later ones of the same attempts back, which Recall would
+// bring before them.
 func (d *Driver) StatusUpdates(messages [][]byte) (taken bool) {
 	b := statusBatches.Get().(*statusBatch)
 	for _, msg := range messages {

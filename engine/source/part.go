@@ -41,6 +41,7 @@ type PartWriter struct {
 	bytes       int64
 	written     int64 // bytes that are in the file
 	way         way   // of the file at the moment
+	refused     bool  // the file's system does not write past the cache
 	records     int64
 }
 
@@ -75,7 +76,7 @@ func (w *PartWriter) Available() ([]byte, error) {
 func (w *PartWriter) Write(p []byte) (int, error) {
 	total := len(p)
 	for len(p) > len(w.buf)-w.n {
-		if w.n == 0 && w.Ways == nil {
+		if w.n == 0 && !w.choice() {
 			whole := len(p) / pageSize * pageSize
 			if err := w.put(p[:whole]); err != nil {
 				return total - len(p), err
@@ -122,28 +123,33 @@ func (w *PartWriter) put(p []byte) error {
 
 // write writes p the way that is to be chosen for it.
 func (w *PartWriter) write(p []byte) (int, error) {
-	if w.Ways == nil || !directBlock(p, w.written) {
-		if err := w.take(throughCache); err != nil {
+	by, choice := throughCache, w.choice() && directBlock(p, w.written)
+	if choice {
+		by = w.Ways.next()
+	}
+	if err := w.take(by); err != nil {
+		if by == throughCache {
 			return 0, err
 		}
-		return w.file.Write(p)
-	}
-	by := w.Ways.next()
-	if w.take(by) != nil { // past the cache, at the first try
-		w.Ways.refuse()
-		by = throughCache
+		w.refused, by = true, throughCache
 	}
 	start := time.Now()
 	n, err := w.file.Write(p)
-	if by == pastCache && n == 0 && errors.Is(err, syscall.EINVAL) { // it asks for another alignment, or cannot after all
-		w.Ways.refuse()
-		return w.write(p)
+	if by == pastCache && (errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)) {
+		// It cannot after all, asks for another alignment, or had written a
+		// part and stood at an odd place.
+		w.refused = true
+		m, err := w.write(p[n:])
+		return n + m, err
 	}
-	if err == nil {
+	if choice && err == nil {
 		w.Ways.took(by, n, int64(time.Since(start)))
 	}
 	return n, err
 }
+
+// choice reports whether blocks of the file may go past the cache.
+func (w *PartWriter) choice() bool { return w.Ways != nil && !w.refused }
 
 // take makes the file's way by.
 func (w *PartWriter) take(by way) error {

@@ -21,46 +21,45 @@ const (
 // and no device keeps up with it. Where the cache has to clear new pages, or
 // to ask a hypervisor for them, or waits until old ones are on the disk, a
 // device is several times as fast, and takes no processor's time. So both are
-// measured: first one block each, then the faster one is used, and the other
+// measured: first two blocks each, then the faster one is used, and the other
 // is tried again every now and then, so rarely that its trials cost a
 // hundredth.
 //
 // The zero Ways is ready. It is used by several goroutines at once.
 type Ways struct {
+	always bool // past the cache; nothing is chosen
+
 	mu    sync.Mutex
-	pace  [2]float64 // nanoseconds a byte of late; 0: not known
+	seen  [2]int     // blocks
+	pace  [2]float64 // nanoseconds a byte of late
 	bytes [2]int64
-	left  int  // blocks until the slower way is tried
-	never bool // the system cannot write past the cache
-	fixed bool // the choice is the user's
-	use   way  // which one
+	since int // blocks since the slower way was tried
 }
 
-// trialShare is the part of the time that may go to trials of the slower way.
-const trialShare = 100
+// AlwaysPast returns Ways that lead past the cache, wherever the system can.
+func AlwaysPast() *Ways { return &Ways{always: true} }
 
-// OneWay returns Ways that go always past the cache, where the system can, or
-// never.
-func OneWay(past bool) *Ways {
-	w := &Ways{fixed: true}
-	if past {
-		w.use = pastCache
-	}
-	return w
-}
+const (
+	// trialShare is the part of the time that may go to trials of the slower
+	// way.
+	trialShare = 100
+	// firstBlocks are measured each way at first. The best of them counts: any
+	// may have had to wait for another program.
+	firstBlocks = 2
+	// outlier is how many times slower than of late a block may count: one that
+	// had to wait for another program is not to end the trials.
+	outlier = 4
+)
 
 // next returns how the next block is to be written.
 func (w *Ways) next() way {
+	if w.always {
+		return pastCache
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.never {
-		return throughCache
-	}
-	if w.fixed {
-		return w.use
-	}
 	for _, unknown := range [...]way{throughCache, pastCache} {
-		if w.pace[unknown] == 0 {
+		if w.seen[unknown] < firstBlocks {
 			return unknown
 		}
 	}
@@ -68,37 +67,35 @@ func (w *Ways) next() way {
 	if w.pace[slower] < w.pace[faster] {
 		faster, slower = slower, faster
 	}
-	if w.left--; w.left > 0 {
+	if w.since++; float64(w.since) <= trialShare*(w.pace[slower]/w.pace[faster]-1) {
 		return faster
 	}
-	w.left = 1 + int(trialShare*(w.pace[slower]/w.pace[faster]-1))
+	w.since = 0
 	return slower
 }
 
-// took tells how long n bytes took. Half of the pace is the latest block's, so
-// that one block which had to wait for another program does not decide for
-// long: the other way is tried soon, and then this one again.
+// took tells how long n bytes took. Half of the pace is the latest block's.
 func (w *Ways) took(by way, n int, ns int64) {
 	pace := max(1, float64(ns)) / float64(n)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.bytes[by] += int64(n)
-	if w.pace[by] > 0 {
-		pace = (pace + w.pace[by]) / 2
+	switch w.seen[by]++; {
+	case w.seen[by] == 1:
+	case w.seen[by] <= firstBlocks:
+		pace = min(pace, w.pace[by])
+	default:
+		pace = (min(pace, outlier*w.pace[by]) + w.pace[by]) / 2
 	}
 	w.pace[by] = pace
 }
 
-// refuse tells that the system does not write past the cache.
-func (w *Ways) refuse() {
-	w.mu.Lock()
-	w.never = true
-	w.mu.Unlock()
-}
-
 // Past returns how many bytes were written past the file cache, and how many
-// were written in full blocks at all.
+// were written in full blocks at all. It may be called on nil.
 func (w *Ways) Past() (past, all int64) {
+	if w == nil {
+		return 0, 0
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.bytes[pastCache], w.bytes[pastCache] + w.bytes[throughCache]

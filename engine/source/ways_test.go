@@ -20,8 +20,8 @@ func aligned(n int) []byte {
 	return b[skip : skip+n]
 }
 
-// After a block each way the faster one is used, and the slower one tried so
-// rarely that it costs a hundredth, until it is the faster one.
+// After two blocks each way the faster one is used, and the slower one tried
+// so rarely that it costs a hundredth, until it is the faster one.
 func TestWaysUseTheFaster(t *testing.T) {
 	for name, pace := range map[string][2]int64{"cache": {1, 5}, "device": {7, 2}} {
 		t.Run(name, func(t *testing.T) {
@@ -31,12 +31,14 @@ func TestWaysUseTheFaster(t *testing.T) {
 				w.took(by, 1000, 1000*pace[by])
 				return by
 			}
-			if step() != throughCache || step() != pastCache {
-				t.Fatal("the first two blocks do not go both ways")
-			}
 			faster, slower := throughCache, pastCache
 			if pace[slower] < pace[faster] {
 				faster, slower = slower, faster
+			}
+			for i, want := range []way{throughCache, throughCache, pastCache, pastCache, faster, faster} {
+				if by := step(); by != want {
+					t.Fatalf("block %d goes way %d, want %d", i, by, want)
+				}
 			}
 			count := [2]int64{}
 			for range 10_000 {
@@ -58,22 +60,41 @@ func TestWaysUseTheFaster(t *testing.T) {
 	}
 }
 
-// Where the user chose there are no trials; where the system refuses there is
-// one way.
-func TestWaysThatAreGiven(t *testing.T) {
-	for _, past := range []bool{false, true} {
-		w := OneWay(past)
-		for range 300 {
+// A block that had to wait a thousand times as long, a first one or a trial,
+// does not end the trials of its way.
+func TestWaysForgetAnOutlier(t *testing.T) {
+	for _, at := range []int{2, 3, 404} { // the third and fourth block go past the cache, as does the first trial
+		var w Ways
+		trials := 0
+		for i := range 6000 {
 			by := w.next()
-			if (by == pastCache) != past {
-				t.Fatalf("past %v: a block goes way %d", past, by)
+			ns := int64(1000 * (1 + 4*by))
+			if i == at {
+				if by != pastCache {
+					t.Fatalf("block %d goes way %d", i, by)
+				}
+				ns *= 1000
 			}
-			w.took(by, 1, int64(1000*by+1))
+			if w.took(by, 1000, ns); by == pastCache && i > at+1 {
+				trials++
+			}
 		}
-		w.refuse()
-		if w.next() != throughCache {
-			t.Errorf("past %v: goes on past the cache though the system cannot", past)
+		if trials < 5 {
+			t.Errorf("block %d took long: %d trials after it", at, trials)
 		}
+	}
+}
+
+func TestWaysThatAreGiven(t *testing.T) {
+	w := AlwaysPast()
+	for range 300 {
+		if by := w.next(); by != pastCache {
+			t.Fatalf("a block goes way %d", by)
+		}
+		w.took(pastCache, 1, 1000)
+	}
+	if past, all := (*Ways)(nil).Past(); past != 0 || all != 0 {
+		t.Error("no Ways tell of bytes")
 	}
 }
 
@@ -81,6 +102,7 @@ func TestWaysThatAreGiven(t *testing.T) {
 type tray struct {
 	fsys.FS
 	refuse  error // of SetDirect
+	short   bool  // a direct write stops at an odd place once, and says EINVAL of the rest
 	asksFor int64 // alignment of direct writes
 	direct  int64 // bytes written directly
 	through int64
@@ -110,6 +132,13 @@ func (f *trayFile) Write(p []byte) (int, error) {
 	if align := f.t.asksFor; f.on && (f.at%align != 0 || int64(len(p))%align != 0 || int64(uintptr(unsafe.Pointer(&p[0])))%align != 0) {
 		return 0, &fs.PathError{Op: "write", Path: f.Name(), Err: syscall.EINVAL}
 	}
+	if f.on && f.t.short {
+		f.t.short = false
+		n, _ := f.File.Write(p[:777])
+		f.at += int64(n)
+		f.t.direct += int64(n)
+		return n, &fs.PathError{Op: "write", Path: f.Name(), Err: syscall.EINVAL}
+	}
 	n, err := f.File.Write(p)
 	f.at += int64(n)
 	if f.on {
@@ -133,10 +162,12 @@ func TestPartWriterWays(t *testing.T) {
 	for name, c := range map[string]struct {
 		disk   tray
 		direct int64
+		told   int64 // bytes that Ways tell of
 	}{
-		"past":             {tray{asksFor: fsys.DirectAlign}, 5 * buffer},
-		"refused":          {tray{refuse: errors.ErrUnsupported}, 0},
-		"other alignments": {tray{asksFor: 1 << 40}, 0},
+		"past":             {tray{asksFor: fsys.DirectAlign}, 5 * buffer, 5 * buffer},
+		"refused":          {tray{refuse: errors.ErrUnsupported}, 0, buffer},
+		"other alignments": {tray{asksFor: 1 << 40}, 0, 0},
+		"short":            {tray{asksFor: fsys.DirectAlign, short: true}, 777, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, pieces := range []int{1000, 4096, 3 * buffer} {
@@ -151,7 +182,7 @@ func TestPartWriterWays(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.Ways = OneWay(true)
+				w.Ways = AlwaysPast()
 				for rest := data; len(rest) > 0; rest = rest[min(len(rest), pieces):] {
 					if _, err := w.Write(rest[:min(len(rest), pieces)]); err != nil {
 						t.Fatal(err)
@@ -171,7 +202,7 @@ func TestPartWriterWays(t *testing.T) {
 					t.Errorf("pieces of %d: %d bytes past the cache and %d through it, want %d past", pieces, d.direct, d.through, c.direct)
 				}
 				past, all := w.Ways.Past()
-				if past != c.direct || all != 5*buffer {
+				if all != c.told || past != min(c.direct, c.told) {
 					t.Errorf("pieces of %d: tells of %d bytes past the cache, of %d", pieces, past, all)
 				}
 			}

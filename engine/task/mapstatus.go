@@ -120,7 +120,7 @@ func (s *MapStatus) Fits(reducer int, n int64) bool {
 	if i, ok := slices.BinarySearch(s.huge, int32(reducer)); ok {
 		return s.hugeSize[i] == encodeSize(n)
 	}
-	return (n == 0) == (s.Size(reducer) == 0)
+	return n < MapStatusHuge && (n == 0) == (s.Size(reducer) == 0)
 }
 
 // AddTo adds the size of each reducer's block to sums, which has one element

@@ -71,7 +71,7 @@ var params = []workloads.Param{
 		Doc: "output files; 0 means two for each core"},
 }
 
-// taskBytes is how much text a map task counts. Each sends on nearly all words
+// taskBytes is how many bytes of files a map task counts, compressed or not. Each sends on nearly all words
 // that there are, so that larger ones send less in all; they are more than the
 // engine's 32 MiB, and few enough to end together.
 const taskBytes = 128 << 20
