@@ -450,8 +450,8 @@ func TestSHUF_014_DamagedFileOfAnotherExecutor(t *testing.T) {
 	wantPairs(t, err, got, wantSums(4000, 400))
 	failed := 0
 	for _, e := range of[*event.TaskEnd](r.rec) {
-		if e.Reason != task.FetchFailed {
-			continue
+		if e.Reason != task.FetchFailed || strings.Contains(e.Failure.Message, "is missing") {
+			continue // or it came after the output was dropped
 		}
 		failed++
 		if n := strings.Count(e.Failure.Message, "the file on disk is not what was written"); n != 1 {
