@@ -21,7 +21,7 @@ import (
 	"github.com/execbench/execbench/engine/task"
 )
 
-var logDir = flag.String("sparklog", "", "a folder in which the Spark log of a stormy session is left, for a History Server")
+var logDir = flag.String("sparklog", "", "a folder in which the Spark log of a stormy session is left, for a History Server; its report is then compared with that of our own events")
 
 // tally is what a report says of the attempts of a stage attempt.
 type tally struct{ succeeded, failed, resubmitted, killed, copies int }
@@ -66,7 +66,7 @@ func (noClose) Close() error { return nil }
 // The event log of a session in which attempts fail, are killed, copied and
 // run again, with barrier stages, cached partitions and a lost executor, is
 // one that the History Server reads, and both it and our own event file tell
-// of as many attempts of each kind as there were. Either makes the same report.
+// of as many attempts of each kind as there were. With -sparklog the reports that they make are compared.
 func TestEVT_LogOfAStormySession(t *testing.T) {
 	var file bytes.Buffer
 	sink, err := event.NewFile(noClose{&file}, "events")
