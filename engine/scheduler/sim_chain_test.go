@@ -31,6 +31,7 @@ const holdReports = int64(400 * time.Microsecond)
 // ended.
 func (s *sim) launchRow(c *Launch) (launched []*run) {
 	x := s.find(c.Executor)
+	s.checkMessages(c.Desc, c.Then)
 	l := &row{on: x, left: 1 + len(c.Then), chained: len(c.Then) > 0, since: s.now}
 	launched = append(launched, s.launch(c.Task, l))
 	for _, next := range c.Then {

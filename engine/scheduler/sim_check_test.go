@@ -123,6 +123,7 @@ func (s *sim) end(c *EndJob) {
 	}
 	j.ended, j.err = true, c.Err
 	s.checkSlotsError(c.Err)
+	s.jobTooLarge(c.Job, c.Err)
 	if c.Err != nil {
 		var e *JobError
 		if !errors.As(c.Err, &e) || e.Job != c.Job || e.Reason == "" {
@@ -177,7 +178,8 @@ func (s *sim) checkLaunches(launched []*run) {
 		}
 	}
 	for stage, n := range together {
-		if want := s.stream.stages[stage].info.NumTasks; n != want {
+		at := s.stream.stages[stage]
+		if want := at.info.NumTasks; n != want && !s.tooLarge(at.info.Failure) {
 			s.t.Fatalf("%d of the %d tasks of barrier stage %v are launched", n, want, stage)
 		}
 	}
@@ -233,6 +235,7 @@ type stream struct {
 	jobs     map[id.Job]int // 1: started, 2: ended
 	stages   map[id.StageAttempt]*stageSeen
 	latest   map[id.Stage]id.StageAttempt
+	stagesOf map[id.Job][]id.Stage
 	results  map[id.Job]id.Stage
 	merged   map[id.Stage]map[int32]bool
 	commits  map[[2]int32]id.Task // of stage and partition: who committed and succeeded
@@ -274,7 +277,7 @@ func (nopCloser) Close() error { return nil }
 
 func newStream() *stream {
 	return &stream{jobs: map[id.Job]int{}, stages: map[id.StageAttempt]*stageSeen{}, latest: map[id.Stage]id.StageAttempt{},
-		results: map[id.Job]id.Stage{}, merged: map[id.Stage]map[int32]bool{}, commits: map[[2]int32]id.Task{},
+		stagesOf: map[id.Job][]id.Stage{}, results: map[id.Job]id.Stage{}, merged: map[id.Stage]map[int32]bool{}, commits: map[[2]int32]id.Task{},
 		tries: map[id.StageAttempt]map[int32]int32{}, reported: map[id.Task]*TaskStatus{},
 		excluded: map[exclusion]bool{}, follows: map[id.Task]id.Task{}, leads: map[id.Task]bool{},
 		passedAt: map[id.Task]int64{}, counts: newCounts(), neverWas: map[id.Task]bool{}, endedAt: map[id.Task]int64{}}
@@ -295,6 +298,9 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 		moment(e.At)
 		if m.jobs[e.Job]++; m.jobs[e.Job] != 1 {
 			bad("job %d starts twice", e.Job)
+		}
+		for i := range e.Stages {
+			m.stagesOf[e.Job] = append(m.stagesOf[e.Job], e.Stages[i].Stage)
 		}
 	case *event.JobEnd:
 		moment(e.At)
@@ -334,6 +340,7 @@ func (m *stream) emit(s *sim, e event.Event, merged bool) {
 				}
 			}
 		}
+		m.stageTooLarge(s, e, bad)
 		m.stages[e.Stage.StageAttempt] = &stageSeen{info: e.Stage}
 		m.stageCompleted(e)
 	case *event.TaskStart:
@@ -489,12 +496,8 @@ func line(e event.Event) string {
 	return fmt.Sprintf("%T %+v", e, e)
 }
 
-// write keeps what is read back at the end. It costs as much as all the rest,
-// so only some worlds do it.
+// write keeps what is read back at the end.
 func (m *stream) write(s *sim, e event.Event) {
-	if s.w.seed%16 != 0 {
-		return
-	}
 	if m.file == nil {
 		var err error
 		if m.file, err = event.NewFile(nopCloser{&m.log}, "log"); err != nil {
@@ -547,7 +550,11 @@ func describe(e Event) string {
 		if e.Spec.Shuffle != nil {
 			what = fmt.Sprintf("shuffle %d", e.Spec.Shuffle.Shuffle)
 		}
-		return fmt.Sprintf("submit job %d: node %d, %s, %v", e.Job, e.Spec.Final.ID, what, e.Spec.Properties)
+		properties := maps.Clone(e.Spec.Properties)
+		if pad := properties["pad"]; pad != "" {
+			properties["pad"] = fmt.Sprint(len(pad), " bytes")
+		}
+		return fmt.Sprintf("submit job %d: node %d, %s, %v", e.Job, e.Spec.Final.ID, what, properties)
 	case *TaskStatus:
 		what := ""
 		if e.Failure != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/plan"
 )
 
@@ -39,7 +40,7 @@ func (s *sim) atRest() {
 	gentle := s.w.gentle()
 	for n, j := range s.jobs {
 		switch {
-		case j.err == nil || errors.Is(j.err, ErrBarrierPattern) || errors.Is(j.err, ErrSlots):
+		case j.err == nil || errors.Is(j.err, ErrBarrierPattern) || errors.Is(j.err, ErrSlots), s.jobTooLarge(id.Job(n), j.err):
 		case gentle, j.after && s.mustSucceed(j):
 			s.t.Fatalf("nothing goes wrong any more, but job %d fails: %v", n, j.err)
 		}

@@ -50,9 +50,11 @@ type sim struct {
 	over     bool // the world is healed
 	again    bool // and ran what afterwards asks for
 
-	rights map[id.Task]bool // attempts that may commit
+	launched map[id.Task]bool
+	rights   map[id.Task]bool // attempts that may commit
 
 	followed, calledBack int // attempts that were to follow others
+	tooLarges            int // stage attempts that failed for the size of a description
 
 	stream *stream // what the events tell
 }
@@ -157,7 +159,8 @@ func (catcher) Fatal(a ...any)            { panic(broken(fmt.Sprint(a...))) }
 func simulate(w *world, loud bool) (failure string, s *sim) {
 	cfg := w.config()
 	s = &sim{w: w, runs: map[id.Task]*run{}, requests: map[id.Broadcast]BinaryRequest{},
-		asked: map[Token]func(*Answer){}, blocks: map[blockKey]*mapOutput{}, stored: map[id.Task]storedResult{}, made: map[id.Task]derived{}, rights: map[id.Task]bool{}}
+		asked: map[Token]func(*Answer){}, blocks: map[blockKey]*mapOutput{}, stored: map[id.Task]storedResult{}, made: map[id.Task]derived{}, rights: map[id.Task]bool{},
+		launched: map[id.Task]bool{}}
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -362,6 +365,9 @@ func (s *sim) handle(e Event) {
 		case *Launch:
 			launched = append(launched, s.launchRow(c)...)
 		case *Kill:
+			if !s.launched[c.Task] {
+				s.t.Fatalf("attempt %d is killed before it is launched", c.Task)
+			}
 			s.stream.killed[c.Task] = c.Reason
 			s.kill(c.Task)
 		case *Emit:
@@ -525,6 +531,9 @@ func (s *sim) submitJob(a act) {
 	}
 	if a.b%3 == 0 {
 		spec.Properties[propInterrupt] = "true"
+	}
+	if s.w.maxMessage > 0 && a.b%5 == 2 && !s.again {
+		spec.Properties["pad"] = s.pad(a)
 	}
 	s.jobs = append(s.jobs, &simJob{spec: spec, got: make([]bool, spec.results()), left: spec.results(), fates: a.fates, commits: a.b%4 == 1})
 	s.do(&JobSubmitted{Job: id.Job(len(s.jobs) - 1), Spec: &spec})
@@ -719,7 +728,7 @@ func (s *sim) launch(n id.Task, l *row) *run {
 	if s.w.slow && r.ends == succeeds && n%2 == 0 && !s.calm() {
 		r.ends = stores
 	}
-	s.runs[r.Task] = r
+	s.runs[r.Task], s.launched[r.Task] = r, true
 	s.order = append(s.order, r.Task)
 	return r
 }

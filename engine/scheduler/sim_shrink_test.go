@@ -109,6 +109,7 @@ func shrink(w *world, failure string) *world {
 			{w.mismatch, func(w *world) { w.mismatch = false }}, {w.chain > 0, func(w *world) { w.chain = 0 }},
 			{w.chain > 1, func(w *world) { w.chain = 1 }}, {w.cpus > 1, func(w *world) { w.cpus = 1 }},
 			{w.maxResult > 0, func(w *world) { w.maxResult = 0 }}, {w.maxUntaken > 0, func(w *world) { w.maxUntaken = 0 }},
+			{w.maxMessage > 0, func(w *world) { w.maxMessage = 0 }},
 			{w.maxFailures > 1, func(w *world) { w.maxFailures = 1 }},
 		} {
 			if x.on {

@@ -35,6 +35,7 @@ type world struct {
 	maxFailures, cpus     int
 	chain                 int // attempts that may follow another; then tasks are short and all goes fast
 	maxResult, maxUntaken int
+	maxMessage            int           // of a task description; some jobs come near it
 	resubmit              time.Duration // after a fetch failure
 }
 
@@ -139,6 +140,9 @@ func newWorld(seed uint64, steps int) *world {
 	}
 	mode := rand.New(rand.NewPCG(seed, 2))
 	w.reaps, w.hasty, w.slow = chance(mode, 3), chance(mode, 3), chance(mode, 2)
+	if chance(mode, 5) {
+		w.maxMessage = 1000
+	}
 	w.resubmit = []time.Duration{time.Millisecond, 20 * time.Millisecond, 200 * time.Millisecond}[r.IntN(3)]
 	most := 5 // partitions
 	if chance(r, 3) {
@@ -298,7 +302,7 @@ func (w *world) gentle() bool {
 // config returns the core's configuration.
 func (w *world) config() Config {
 	cfg := Config{MaxFailures: w.maxFailures, StarvationTimeout: time.Second, Seed: w.seed, MaxStageAttempts: 12, TaskCPUs: w.cpus, RetryOnMismatch: w.mismatch,
-		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken), ResubmitDelay: w.scaled(w.resubmit),
+		MaxResult: units.Bytes(w.maxResult), MaxUntaken: units.Bytes(w.maxUntaken), MaxMessage: units.Bytes(w.maxMessage), ResubmitDelay: w.scaled(w.resubmit),
 		Chain: w.chain, NoReduceLocality: w.chain > 0 && w.seed%4 != 0}
 	cfg.Barrier = conf.Barrier{SyncTimeout: w.scaled(5 * time.Second), CheckInterval: w.scaled(time.Second), CheckMaxFailures: 5}
 	if w.hasty {
@@ -334,7 +338,7 @@ func (w *world) config() Config {
 }
 
 func (x site) spec(i, slots int) ExecutorSpec {
-	return ExecutorSpec{ID: id.Executor(fmt.Sprint("x", i)), Host: fmt.Sprint("h", x.host), Slots: slots}
+	return ExecutorSpec{ID: id.Executor(fmt.Sprint(strings.Repeat("x", 1+i), i)), Host: fmt.Sprint("h", x.host), Slots: slots}
 }
 
 // build makes the lineage.
@@ -391,7 +395,8 @@ func (w *world) String() string {
 	}{{w.fair, "FAIR"}, {w.waits, "delay scheduling"}, {w.mismatch, "retry on mismatch"},
 		{w.excludes, "exclusion"}, {w.patient, "many stage attempts"}, {w.speculates, "speculation"}, {w.beats, "heartbeats"},
 		{w.reaps, "reaping"}, {w.hasty, "short waits for slots"}, {w.slow, "slow fetches"},
-		{w.chain > 0, fmt.Sprint("chains of ", w.chain)}, {w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)}} {
+		{w.chain > 0, fmt.Sprint("chains of ", w.chain)}, {w.maxResult > 0, fmt.Sprint("maxResult ", w.maxResult)}, {w.maxUntaken > 0, fmt.Sprint("maxUntaken ", w.maxUntaken)},
+		{w.maxMessage > 0, fmt.Sprint("maxMessage ", w.maxMessage)}} {
 		if x.on {
 			b.WriteString(", " + x.name)
 		}
