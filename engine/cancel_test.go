@@ -391,28 +391,54 @@ func TestCancelWhileSpilling(t *testing.T) {
 	}
 }
 
-// What user code reserved or began is given back when it is killed.
-func TestCAN_011_ListenersRunOnCancel(t *testing.T) {
-	r := start(t, engine.Config{})
-	ctx, cancel := context.WithCancel(t.Context())
-	var opened, closed atomic.Int64
-	inside := make(chan struct{}, 10)
-	d := engine.MapBatches(engine.Range(r.Session, 2, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {
-		opened.Add(1)
-		t.OnComplete(func(*engine.Task) error { closed.Add(1); return nil })
-		inside <- struct{}{}
-		<-t.Context().Done()
-		return nil, context.Cause(t.Context())
-	})
-	wait := background(func() error { _, err := d.Count(ctx); return err })
-	<-inside
-	<-inside
-	cancel()
-	if err := wait(); !errors.Is(err, context.Canceled) {
-		t.Errorf("got %v", err)
+// What an attempt opened is closed when it has been killed, also if the kill
+// came in the midst of opening, which goes on regardless: what closes it is
+// registered only then. No attempt's end is told while it has something open.
+func TestCAN_011_WhatWasOpenedIsClosed(t *testing.T) {
+	for _, interrupt := range []bool{false, true} {
+		for _, during := range []bool{false, true} {
+			t.Run(fmt.Sprintf("interrupt %v, while opening %v", interrupt, during), func(t *testing.T) {
+				var opened, closed [2]atomic.Bool
+				var ends atomic.Int64
+				r := start(t, engine.Config{}, func(e event.Event) { // there before any attempt is
+					if end, ok := e.(*event.TaskEnd); ok {
+						ends.Add(1)
+						if p := end.Info.Partition; !opened[p].Load() || !closed[p].Load() {
+							t.Errorf("%v ends: opened %v, closed %v", end.Info.TaskAttempt, opened[p].Load(), closed[p].Load())
+						}
+					}
+				})
+				inside := make(chan struct{}, 2)
+				d := engine.MapBatches(engine.Range(r.Session, 2, 2), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+					if during { // it takes until after the kill
+						inside <- struct{}{}
+						<-t.Context().Done()
+					}
+					opened[t.Partition].Store(true)
+					t.OnComplete(func(t *engine.Task) error { closed[t.Partition].Store(true); return nil })
+					if closed[t.Partition].Load() {
+						return nil, errors.New("closed while it was in use")
+					}
+					if !during {
+						inside <- struct{}{}
+						<-t.Context().Done()
+					}
+					return nil, context.Cause(t.Context())
+				})
+				ctx, cancel := context.WithCancel(engine.WithProperty(t.Context(), "spark.job.interruptOnCancel", fmt.Sprint(interrupt)))
+				defer cancel()
+				wait := background(func() error { _, err := d.Count(ctx); return err })
+				<-inside
+				<-inside
+				cancel()
+				if err := wait(); !errors.Is(err, context.Canceled) {
+					t.Errorf("got %v", err)
+				}
+				r.finish()
+				check(t, nil, []int{int(ends.Load()), r.rec.ended(task.TaskKilled)}, []int{2, 2})
+			})
+		}
 	}
-	r.finish()
-	check(t, nil, []int64{opened.Load(), closed.Load()}, []int64{2, 2})
 }
 
 func TestCTX_002_ClosedSession(t *testing.T) {

@@ -1,8 +1,10 @@
 package engine_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -100,6 +103,107 @@ func TestOCC_005_FirstAttemptsFail(t *testing.T) {
 			})
 		}
 	}
+}
+
+// refusals checks, at the end of each attempt that may not commit, that nothing
+// of what it wrote is in the output folder any more, and that no partition is
+// there of which nobody has committed anything. It counts them.
+type refusals struct {
+	dir     string
+	refused atomic.Int64
+	t       *testing.T
+
+	committed [3]atomic.Bool
+}
+
+func (f *refusals) emit(e event.Event) {
+	end, ok := e.(*event.TaskEnd)
+	if !ok {
+		return
+	}
+	switch {
+	case end.Reason == task.Success:
+		f.committed[end.Info.Partition].Store(true)
+		return
+	case end.Reason == task.TaskKilled: // with its job
+		return
+	case end.Reason != task.TaskCommitDenied || !end.Info.Killed:
+		f.t.Errorf("%v ends as %v: %+v", end.Info.TaskAttempt, end.Reason, end.Failure)
+	}
+	err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // of another attempt, gone meanwhile
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if filepath.Dir(path) == f.dir || strings.HasPrefix(d.Name(), fmt.Sprint(end.Info.Task, "-")) ||
+			d.Name() == source.PartName(int(end.Info.Partition)) && !f.committed[end.Info.Partition].Load() {
+			f.t.Errorf("%v was refused, and there is %s", end.Info.TaskAttempt, path)
+		}
+		return nil
+	})
+	if err != nil {
+		f.t.Error(err)
+	}
+	f.refused.Add(1)
+}
+
+// ofAttempts is a dataset of three partitions, of which each holds its own
+// number and that of the attempt that made it. Who commits is the attempt of
+// number owner.
+func ofAttempts(s *engine.Session, owner func(part int32) int32) *engine.Dataset[int64] {
+	return engine.FromFunc(s, "numbered", 3, func(t *engine.Task, part int, emit func([]int64) error) error {
+		engine.CanCommit(s, t.StageAttempt, t.Partition, owner(t.Partition))
+		return emit([]int64{int64(100*part + int(t.Number))})
+	})
+}
+
+// Every commit is refused, since an attempt has the right that never comes:
+// the job goes on, though its first failure would end it, and no output is
+// there, neither then nor when it is cancelled.
+func TestOCC_004_RefusedAttemptsLeaveNoOutput(t *testing.T) {
+	f := &refusals{dir: filepath.Join(t.TempDir(), "out"), t: t}
+	enough := make(chan struct{})
+	var once sync.Once
+	r := start(t, engine.Config{Conf: conf("master", "local[2]")}, func(e event.Event) {
+		if f.emit(e); f.refused.Load() == 30 {
+			once.Do(func() { close(enough) })
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() {
+		_, err := lines(ofAttempts(r.Session, func(int32) int32 { return 1_000_000 })).Write(ctx, f.dir)
+		done <- err
+	}()
+	select {
+	case <-enough:
+	case err := <-done:
+		t.Fatalf("%d commits were refused, and the job ends with %v", f.refused.Load(), err)
+	}
+	check(t, nil, len(of[*event.JobEnd](r.rec)), 0)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(f.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the output folder is left: %v", err)
+	}
+}
+
+// The right belongs to a later attempt of one partition: what is in the output
+// is what that one wrote.
+func TestOCC_004_OutputIsOfWhoMayCommit(t *testing.T) {
+	f := &refusals{dir: filepath.Join(t.TempDir(), "out"), t: t}
+	r := start(t, engine.Config{Conf: conf("master", "local[2]")}, f.emit)
+	d := ofAttempts(r.Session, func(part int32) int32 { return 5 * (part % 2) })
+	w, err := lines(d).Write(t.Context(), f.dir)
+	check(t, err, []int64{int64(w.Files), w.Records, f.refused.Load()}, []int64{3, 3, 5})
+	values, names := readBack(t, r, f.dir)
+	check(t, nil, values, []int64{0, 105, 200})
+	check(t, nil, names, []string{source.SuccessMarker, "part-00000", "part-00001", "part-00002"})
 }
 
 func TestFailedWriteLeavesNothing(t *testing.T) {

@@ -76,3 +76,9 @@ func OpenOn(cfg Config, fs fsys.FS) (*Session, error) {
 
 // Progress is what a heartbeat tells of the attempts that run.
 func Progress(s *Session) []scheduler.Progress { return progress(s.groups.all()[0].executor) }
+
+// CanCommit asks for the right to commit a partition's output in the name of an
+// attempt, which need not be one that runs.
+func CanCommit(s *Session, stage id.StageAttempt, partition, attempt int32) bool {
+	return s.driver.CanCommit(stage, partition, attempt)
+}
