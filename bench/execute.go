@@ -11,6 +11,7 @@ import (
 
 	"github.com/execbench/execbench/bench/folder"
 	"github.com/execbench/execbench/bench/proc"
+	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/units"
 	"github.com/execbench/execbench/workloads"
 )
@@ -59,15 +60,9 @@ func (e *execution) execute(ctx context.Context, phase string, index, of int) er
 func (e *execution) timed(ctx context.Context, s *folder.Sample, out string, index, of int) (answer *workloads.Answer, err error) {
 	scope := e.session.Scope() // what this round keeps in memory ends with it
 	defer scope.Release()
-	built, err := workloads.Build(scope, e.Workload, e.Values, e.input)
+	built, err := e.build(ctx, scope, index, of)
 	if err != nil {
-		return nil, &Usage{err}
-	}
-	if e.Workload.Prepare != nil {
-		err := e.inPhase("prepare", index, of, func() error { return e.Workload.Prepare(ctx, scope, built, e.Values) })
-		if err != nil {
-			return nil, err
-		}
+		return nil, err
 	}
 	e.totals.take()
 	err = e.inPhase(s.Phase, index, of, func() error {
@@ -88,6 +83,18 @@ func (e *execution) timed(ctx context.Context, s *folder.Sample, out string, ind
 	}
 	s.Records, s.Bytes, s.Checksum, s.Figures = answer.Records, answer.Bytes, answer.Checksum, figures(answer.Figures)
 	return answer, nil
+}
+
+// build makes the job's graph, and whatever is to be there before the clock
+// starts.
+func (e *execution) build(ctx context.Context, scope *engine.Session, index, of int) (built any, err error) {
+	if built, err = workloads.Build(scope, e.Workload, e.Values, e.input); err != nil {
+		return nil, &Usage{err}
+	}
+	if e.Workload.Prepare != nil {
+		err = e.inPhase("prepare", index, of, func() error { return e.Workload.Prepare(ctx, scope, built, e.Values) })
+	}
+	return built, err
 }
 
 // complete computes what belongs to the answer and not to the job's time.

@@ -85,7 +85,7 @@ func (e *execution) profileRound(ctx context.Context, k profiles.Kind, index int
 func (e *execution) captured(ctx context.Context, k profiles.Kind, index int, p *folder.Profile, out string) (answer *workloads.Answer, err error) {
 	scope := e.session.Scope()
 	defer scope.Release()
-	built, err := workloads.Build(scope, e.Workload, e.Values, e.input)
+	built, err := e.build(ctx, scope, 0, 1)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/execbench/execbench/bench/folder"
+	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/profiles"
+	"github.com/execbench/execbench/workloads"
 )
 
 // profiled runs a plan with every kind of profile.
@@ -84,6 +87,22 @@ func TestProfilesHaveRoundsOfTheirOwn(t *testing.T) {
 		t.Errorf("phases %s", all)
 	}
 	mustBeEmpty(t, p.Temp)
+}
+
+// What is loaded before a timed round's clock starts is loaded before a profile
+// starts, too: it is not what the user asked about.
+func TestAProfileBeginsWhereTheClockDoes(t *testing.T) {
+	p := small(t)
+	prepares := *p.Workload
+	prepares.Prepare = func(context.Context, *engine.Session, any, workloads.Values) error { return nil }
+	p.Workload, p.Profiles = &prepares, []profiles.Kind{profiles.CPU}
+	var phases []string
+	if _, err := Run(t.Context(), p, Observer{Phase: func(name string, _, _ int) { phases = append(phases, name) }}); err != nil {
+		t.Fatal(err)
+	}
+	if all := strings.Join(phases, " "); !strings.Contains(all, "prepare profile cpu") {
+		t.Errorf("phases %s", all)
+	}
 }
 
 // What the workers do while a goroutine profile is taken is labelled, with
