@@ -139,7 +139,7 @@ func mostSlots(all []slots) (most int32) {
 // charge adds the part of an attempt's time on its worker that lies within
 // the window.
 func (a *Account) charge(e *event.TaskEnd) {
-	s := wholeStamps(e.Stamps)
+	s := e.Stamps.Whole()
 	within := func(from, to int64) int64 { return max(0, min(to, a.End)-max(from, a.Begin)) }
 	a.TaskDecode += within(s.Start, s.RunStart)
 	a.Run += within(s.RunStart, s.RunEnd)

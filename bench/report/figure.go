@@ -164,7 +164,7 @@ func (t *Figures) add(f *Figures) {
 // to Other.
 func FiguresOf(e *event.TaskEnd) Figures {
 	var f Figures
-	i, s := &e.Info, wholeStamps(e.Stamps)
+	i, s := &e.Info, e.Stamps.Whole()
 	finish := max(i.Finish, i.Launch, s.End)
 	f[Wall] = finish - i.Launch
 	f[TaskDecode] = s.RunStart - s.Start
@@ -189,18 +189,6 @@ func FiguresOf(e *event.TaskEnd) Figures {
 		f[MessageBytes] += int64(n)
 	}
 	return f
-}
-
-// wholeStamps returns stamps with those not reached set to the one before.
-func wholeStamps(s task.Stamps) task.Stamps {
-	prev := s.Start
-	for _, at := range [...]*int64{&s.RunStart, &s.RunEnd, &s.EncodeEnd, &s.End} {
-		if *at == 0 {
-			*at = prev
-		}
-		prev = *at
-	}
-	return s
 }
 
 // unbalanced reports whether the parts that the attempt measured inside its

@@ -194,7 +194,8 @@ type TaskEnd struct {
 	Kind    task.Kind
 	Reason  task.ReasonKind
 	Failure *task.Failure // nil on Success
-	// Metrics are the attempt's, all zero when it reported none.
+	// Metrics are the attempt's, all zero when it reported none, but for the
+	// size of a result that was refused, dropped or lost on its way.
 	Metrics     task.Metrics
 	HasMetrics  bool
 	Stamps      task.Stamps // on its worker; all zero if it never ran

@@ -459,10 +459,7 @@ func (s *spark) taskEnd(e *TaskEnd) error {
 	}
 	slices.SortFunc(accums, byID)
 	line := sparkTaskEnd{Event: "SparkListenerTaskEnd", Stage: int32(info.Stage), Attempt: info.Attempt, Type: e.Kind.String(),
-		Reason: s.reason(e, st), Info: s.task(&info, accums)}
-	if e.HasMetrics {
-		line.Metrics = sparkMetrics(&e.Metrics)
-	}
+		Reason: s.reason(e, st), Info: s.task(&info, accums), Metrics: sparkMetrics(e)}
 	return s.line(&line)
 }
 
@@ -503,7 +500,23 @@ func (s *spark) reason(e *TaskEnd, st *sparkStage) any {
 	return &sparkReason{name}
 }
 
-func sparkMetrics(m *task.Metrics) *sparkTaskMetrics {
+// sparkMetrics returns what is known of what an attempt cost, nil if nothing
+// is. One that does not succeed reports its run at most, and after a failed
+// fetch, a denied commit or a lost race nothing. How long it was on its worker
+// its stamps tell, and a result that nobody took has its size in the metrics
+// all the same: without them the log would have less work than was done.
+func sparkMetrics(e *TaskEnd) *sparkTaskMetrics {
+	stamped := e.Stamps != task.Stamps{}
+	if !e.HasMetrics && !stamped {
+		return nil
+	}
+	m := e.Metrics
+	if stamped && e.Reason != task.Success {
+		s := e.Stamps.Whole()
+		m[task.ExecutorDeserializeTime] = s.RunStart - s.Start
+		m[task.ExecutorRunTime] = s.RunEnd - s.RunStart
+		m[task.ResultSerializationTime] = s.EncodeEnd - s.RunEnd
+	}
 	ms := func(k task.Metric) int64 { return m[k] / 1e6 }
 	return &sparkTaskMetrics{
 		DeserializeTime:    ms(task.ExecutorDeserializeTime),

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -77,6 +78,40 @@ func everyReason() []Event {
 	}
 	stage.Completed, stage.Failure = 50, "too many failures"
 	return append(events, &StageCompleted{At: 50, Stage: stage}, &JobEnd{At: 60, Job: 2, Error: "Job aborted"}, &ApplicationEnd{At: 70})
+}
+
+// An attempt that reports nothing, or only its run, has its time on its worker
+// in the log all the same, and the size of a result that nobody took.
+func TestSparkTellsWhatUnsuccessfulAttemptsCost(t *testing.T) {
+	events := session()
+	type cost struct{ decode, run, encode, size, peak int64 }
+	want := map[id.Task]cost{}
+	for _, e := range events {
+		end, ok := e.(*TaskEnd)
+		if !ok || end.Reason == task.Success {
+			continue
+		}
+		m := task.Metrics{task.ResultSize: 59}
+		if end.HasMetrics = end.Reason != task.TaskKilled; end.HasMetrics {
+			m = task.Metrics{task.ExecutorRunTime: end.Metrics[task.ExecutorRunTime], task.PeakExecutionMemory: 7 << 20}
+		}
+		end.Metrics = m
+		s := end.Stamps
+		want[end.Info.Task] = cost{s.RunStart - s.Start, s.RunEnd - s.RunStart, s.EncodeEnd - s.RunEnd, m[task.ResultSize], m[task.PeakExecutionMemory]}
+	}
+	got := map[id.Task]cost{}
+	for e, err := range ReadSpark(strings.NewReader(sparkText(t, events, SparkOptions{}))) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if end, ok := e.(*TaskEnd); ok && end.Reason != task.Success {
+			s, m := end.Stamps, &end.Metrics
+			got[end.Info.Task] = cost{s.RunStart - s.Start, s.RunEnd - s.RunStart, s.EncodeEnd - s.RunEnd, m[task.ResultSize], m[task.PeakExecutionMemory]}
+		}
+	}
+	if len(want) != 2 || !maps.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
 }
 
 // checkSpark fails the test unless the History Server would read every line.

@@ -112,6 +112,19 @@ type Stamps struct {
 	Start, RunStart, RunEnd, EncodeEnd, End int64
 }
 
+// Whole returns the stamps with those that were not reached set to the one
+// before.
+func (s Stamps) Whole() Stamps {
+	prev := s.Start
+	for _, at := range [...]*int64{&s.RunStart, &s.RunEnd, &s.EncodeEnd, &s.End} {
+		if *at == 0 {
+			*at = prev
+		}
+		prev = *at
+	}
+	return s
+}
+
 // Route says how a result travelled.
 type Route uint8
 
