@@ -844,25 +844,28 @@ func TestBarrierOverExecutors(t *testing.T) {
 	check(t, nil, ran, map[id.Executor]int{"0": 2, "1": 2})
 }
 
-// pulling loses an executor in the middle of a map stage: some of its tasks
-// are done there, and the first one is done nowhere.
+// pulling loses an executor in the middle of a map stage: that where the first
+// of its tasks was done, while the one of partition 0 is done nowhere. No other
+// is sure to have done one: elsewhere attempts may be slow, and lose to copies.
 type pulling struct {
-	executor   id.Executor
+	executor   id.Executor // set before done is closed
 	armed      atomic.Bool
 	once, pull sync.Once
 	done, lost chan struct{}
 	err        error
 }
 
-func newPulling(x id.Executor) *pulling {
-	return &pulling{executor: x, done: make(chan struct{}), lost: make(chan struct{})}
+func newPulling() *pulling {
+	return &pulling{done: make(chan struct{}), lost: make(chan struct{})}
 }
 
 // hook is start's: it sees the map tasks that are done.
 func (p *pulling) hook(e event.Event) {
-	if end, ok := e.(*event.TaskEnd); ok && p.armed.Load() && end.Kind == task.ShuffleMapTask &&
-		end.Reason == task.Success && end.Info.Executor == p.executor {
-		p.once.Do(func() { close(p.done) })
+	if end, ok := e.(*event.TaskEnd); ok && p.armed.Load() && end.Kind == task.ShuffleMapTask && end.Reason == task.Success {
+		p.once.Do(func() {
+			p.executor = end.Info.Executor
+			close(p.done)
+		})
 	}
 }
 
@@ -893,7 +896,7 @@ func (p *pulling) over(r *rig) *engine.Dataset[engine.Pair[int64, int64]] {
 // right, and what they had done is counted once.
 func TestDAG_006_TSM_007_DoneMapTasksOfALostExecutor(t *testing.T) {
 	for _, where := range []string{"memory", "disk"} {
-		p := newPulling("1")
+		p := newPulling()
 		r := start(t, engine.Config{Cores: 4, Executors: 2, Conf: conf("shuffle.storage", where)}, p.hook)
 		got, err := engine.ReduceByKey(p.over(r), add, engine.Partitions(3)).Collect(t.Context())
 		if err != nil {
@@ -911,7 +914,7 @@ func TestDAG_006_TSM_007_DoneMapTasksOfALostExecutor(t *testing.T) {
 			switch {
 			case e.Info.StageAttempt != id.StageAttempt{}:
 			case e.Reason == task.Resubmitted:
-				if again[e.Info.Index]++; e.Info.Executor != "1" || e.Info.Failed || e.Info.Killed {
+				if again[e.Info.Index]++; e.Info.Executor != p.executor || e.Info.Failed || e.Info.Killed {
 					t.Errorf("%s: resubmitted %+v", where, e.Info)
 				}
 			case e.Reason == task.Success:

@@ -92,7 +92,7 @@ func TestEVT_LogOfAStormySession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pulled := newPulling("1")
+	pulled := newPulling()
 	r := start(t, engine.Config{Cores: 4, Executors: 2, Events: []event.Sink{sink}, Conf: conf("shuffle.storage", "disk",
 		"speculation", "true", "speculation.interval", "10ms", "speculation.quantile", "0.5", "speculation.multiplier", "1.1",
 		"speculation.minTaskRuntime", "10ms", "speculation.efficiency.enabled", "false", "task.maxDirectResultSize", "1KiB")}, pulled.hook)
