@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"runtime/pprof"
 	"strings"
 	"testing"
@@ -363,6 +364,65 @@ func TestMemoryLeak(t *testing.T) {
 		t.Errorf("lax: %v %v", o.State, o.result.Metrics)
 	}
 	// That everything was freed, memory.Manager.Close checks at the end.
+}
+
+// However an attempt ends, when the driver hears of it no memory of the
+// attempt's is left, what held its value included, and no pin.
+func TestEndedAttemptHoldsNothing(t *testing.T) {
+	h := start(t, 1)
+	free := h.memory.Free()
+	h.driver.onStatus = func(s *task.Status) {
+		if !s.State.Terminal() {
+			return
+		}
+		h.store.mu.Lock()
+		pins := len(h.store.pins)
+		h.store.mu.Unlock()
+		if held := free - h.memory.Free(); held != 0 || pins != 0 {
+			t.Errorf("%v: it holds %d bytes, %d blocks", s.State, held, pins)
+		}
+	}
+	holds := func(c *executor.Context) {
+		for _, name := range []string{"rows", "result"} {
+			m := c.Memory().Consumer(name, nil)
+			if _, err := m.Alloc(16 << 10); err != nil {
+				t.Error(err)
+			}
+			if name == "result" {
+				c.HoldResult(m)
+			}
+		}
+		h.store.mu.Lock()
+		defer h.store.mu.Unlock()
+		h.store.pins[c.Task] = 2
+	}
+	for want, ends := range map[task.State][]executor.Body{
+		task.Finished: {ok},
+		task.Killed: {func(c *executor.Context) (executor.Encode, error) {
+			h.Kill(c.Task, false, "for the test")
+			return nil, c.Check()
+		}},
+		task.Failed: {
+			failing(errors.New("no")),
+			func(*executor.Context) (executor.Encode, error) { panic("no") },
+			func(*executor.Context) (executor.Encode, error) { runtime.Goexit(); return nil, nil },
+			func(*executor.Context) (executor.Encode, error) {
+				return func([]byte) ([]byte, error) { return nil, errors.New("no value") }, nil
+			},
+			func(c *executor.Context) (executor.Encode, error) {
+				c.OnComplete(func(*executor.Context) error { return errors.New("no end") })
+				return nil, nil
+			},
+		},
+	} {
+		for i, end := range ends {
+			o := h.run(func(c *executor.Context) (executor.Encode, error) { holds(c); return end(c) })
+			if o.State != want {
+				t.Errorf("end %d is %v, want %v: %+v", i, o.State, want, o.failure)
+			}
+		}
+	}
+	h.expectOK()
 }
 
 // What a block's reader holds in the attempt's account goes with its pin, and

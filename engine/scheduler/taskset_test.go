@@ -927,6 +927,33 @@ func TestOCC_006_RightsEndWithTheStage(t *testing.T) {
 	h.empty()
 }
 
+// The rights of a map stage end when it is complete, while its job goes on: a
+// copy that still runs is refused, though nobody had asked before it.
+func TestOCC_006_RightsEndWithAMapStage(t *testing.T) {
+	h := newHarness(t, speculating(t, one(4), "speculation.quantile", "0.5"))
+	_, r := mapReduce(h, 2, 2)
+	h.submit(0, r)
+	slow := h.find(0, 1)
+	h.finishFirst(1, 200*time.Millisecond)
+	for range 8 {
+		h.after(100 * time.Millisecond)
+	}
+	d := h.tasks[h.find(0, 1)]
+	if d.Task == slow || !d.Speculative {
+		t.Fatalf("no copy was made of attempt %d", slow)
+	}
+	h.ok(slow)
+	h.active(0)
+	h.do(&CommitAsked{Stage: d.StageAttempt, Partition: d.Partition, Attempt: d.Number})
+	if h.answers[0].OK || h.core.commits.stages[0] != nil {
+		t.Fatal("an attempt of a stage that is complete may commit")
+	}
+	h.diesAll()
+	h.finish()
+	h.succeeded(0, 2)
+	h.empty()
+}
+
 // Barriers.
 
 func barrierNode(h *harness, parts int, reads ...any) *plan.Node {
