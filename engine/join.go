@@ -40,6 +40,10 @@ import (
 //	1e7 × 1e6, sparse      0.164   0.090   0.306
 //	1e7 × 1e7              0.391   0.186   0.802
 //
+// Of the second's processor time, a third goes to sending rows to their tasks
+// (half of that to hashing), a third to looking them up, a tenth each to
+// reading the rows sent and to making the tables, and the rest to the matches.
+//
 // Of the first, the map stage of the small side takes 7 % and the making of the
 // table, which one task does while the others wait, 20 %. The last, whose keys
 // are dense, is of a build that hashed them; dealt they took 0.580 and 0.725 s
@@ -175,7 +179,7 @@ func pastOwn[K, H, P any](t *Task, part int, deal *spill.Deal, held *joinSide[K,
 
 // foundFunc takes matches: rows of a batch of the side that streams, and rows
 // of the side held.
-type foundFunc[K, H, P any] func(batch []Pair[K, P], list []spill.Found[H]) error
+type foundFunc[K, H, P any] func(batch []Pair[K, P], held spill.HeldRows[H], list []spill.Found) error
 
 // past returns what matches the batches of a side against a table; settle is
 // called behind each of them.

@@ -35,28 +35,28 @@ func (r *joinedRows[K, V, W]) add(key K, v V, w W) error {
 }
 
 // foundLeft adds matches of a batch of the right with rows of the left.
-func (r *joinedRows[K, V, W]) foundLeft(batch []Pair[K, W], list []spill.Found[V]) error {
-	return fill(r, list, func(rows []Pair[K, Joined[V, W]], list []spill.Found[V]) {
+func (r *joinedRows[K, V, W]) foundLeft(batch []Pair[K, W], held spill.HeldRows[V], list []spill.Found) error {
+	return r.fill(list, func(rows []Pair[K, Joined[V, W]], list []spill.Found) {
 		for i, f := range list {
 			p := &batch[f.At]
-			rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{*f.Row, p.Value}}
+			rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{*held.At(f.Row), p.Value}}
 		}
 	})
 }
 
 // foundRight adds matches of a batch of the left with rows of the right.
-func (r *joinedRows[K, V, W]) foundRight(batch []Pair[K, V], list []spill.Found[W]) error {
-	return fill(r, list, func(rows []Pair[K, Joined[V, W]], list []spill.Found[W]) {
+func (r *joinedRows[K, V, W]) foundRight(batch []Pair[K, V], held spill.HeldRows[W], list []spill.Found) error {
+	return r.fill(list, func(rows []Pair[K, Joined[V, W]], list []spill.Found) {
 		for i, f := range list {
 			p := &batch[f.At]
-			rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{p.Value, *f.Row}}
+			rows[i] = Pair[K, Joined[V, W]]{Key: p.Key, Value: Joined[V, W]{p.Value, *held.At(f.Row)}}
 		}
 	})
 }
 
 // fill adds the matches of a list, which put writes into the rows it gets, as
 // many as are free at a time.
-func fill[K, V, W, H any](r *joinedRows[K, V, W], list []spill.Found[H], put func(rows []Pair[K, Joined[V, W]], list []spill.Found[H])) error {
+func (r *joinedRows[K, V, W]) fill(list []spill.Found, put func(rows []Pair[K, Joined[V, W]], list []spill.Found)) error {
 	for len(list) > 0 {
 		from := len(r.buf.rows)
 		n := min(len(list), joinedMax-from)

@@ -292,11 +292,11 @@ func TestDealtTable(t *testing.T) {
 			}
 			got := map[int64]matches{}
 			m := NewMatcher(table)
-			found := func(batch []pair[int64, int64], list []Found[int64]) error {
+			found := func(batch []pair[int64, int64], held HeldRows[int64], list []Found) error {
 				for _, f := range list {
 					l := batch[f.At]
 					s := got[l.Key]
-					got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *f.Row}
+					got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *held.At(f.Row)}
 				}
 				return nil
 			}

@@ -92,11 +92,11 @@ func TestMatcherMatchesAModel(t *testing.T) {
 				})
 			} else {
 				defer table.Close()
-				err = Match(NewMatcher(table), ls, func(batch []pair[int64, int64], list []Found[int64]) error {
+				err = Match(NewMatcher(table), ls, func(batch []pair[int64, int64], held HeldRows[int64], list []Found) error {
 					for _, f := range list {
 						l := batch[f.At]
 						s := got[l.Key]
-						got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *f.Row}
+						got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *held.At(f.Row)}
 					}
 					return nil
 				})
@@ -158,9 +158,9 @@ func TestMatcherOfFrames(t *testing.T) {
 				})
 			} else {
 				defer table.Close()
-				err = Match(NewMatcher(table), ls, func(batch []pair[int64, int64], list []Found[int64]) error {
+				err = Match(NewMatcher(table), ls, func(batch []pair[int64, int64], held HeldRows[int64], list []Found) error {
 					for _, f := range list {
-						add(batch[f.At].Key, batch[f.At].Value, *f.Row)
+						add(batch[f.At].Key, batch[f.At].Value, *held.At(f.Row))
 					}
 					return nil
 				})
@@ -191,7 +191,7 @@ func TestMatcherLeavesOthersAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer table.Close()
-	if err := Match(NewMatcher(table), numberPairs(1, 10, 1), func([]pair[int64, int64], []Found[int64]) error { return stop }); err != stop {
+	if err := Match(NewMatcher(table), numberPairs(1, 10, 1), func([]pair[int64, int64], HeldRows[int64], []Found) error { return stop }); err != stop {
 		t.Errorf("got %v", err)
 	}
 	b.env.Check = func() error { return stop }
@@ -227,9 +227,9 @@ func BenchmarkMatch(b *testing.B) {
 			b.Fatal("no table: ", err)
 		}
 		sum := int64(0)
-		if err := Match(NewMatcher(table), ls, func(_ []pair[int64, int64], list []Found[int64]) error {
+		if err := Match(NewMatcher(table), ls, func(_ []pair[int64, int64], held HeldRows[int64], list []Found) error {
 			for _, f := range list {
-				sum += *f.Row
+				sum += *held.At(f.Row)
 			}
 			return nil
 		}); err != nil {

@@ -73,8 +73,9 @@ func HasTable[K, W any](key codec.Key[K], rows codec.Codec[codec.Pair[K, W]]) bo
 	return key.Binary.Word && rows.Fixed() >= 0 && codec.IsPlain[codec.Pair[K, W]]()
 }
 
-// tableRowsMax bounds the rows of a table, so that their numbers fit 32 bits.
-const tableRowsMax = 1 << 31
+// tableRowsMax bounds the rows of a table, so that the numbers of their slots
+// fit 32 bits.
+const tableRowsMax = 1 << 30
 
 // bucket is how many slots of a unique table a look-up compares at once: with
 // a value of eight bytes they are a line of the cache. Finding the row of a key
@@ -316,6 +317,17 @@ func (b *tableBuilder[K, W]) grouped() (err error) {
 		g.state.start--
 		b.rows[g.state.start] = row.Value
 	})
+}
+
+// Held returns the rows of the table. They are valid as long as it is.
+func (t *JoinTable[K, W]) Held() HeldRows[W] {
+	switch {
+	case len(t.rows) > 0:
+		return HeldRows[W]{unsafe.Pointer(&t.rows[0]), unsafe.Sizeof(t.rows[0])}
+	case len(t.slots) > 0:
+		return HeldRows[W]{unsafe.Pointer(&t.slots[0].state), unsafe.Sizeof(t.slots[0])}
+	}
+	return HeldRows[W]{}
 }
 
 // tablePage returns n elements of memory whose content is left over.

@@ -91,11 +91,11 @@ func TestJoinTableForms(t *testing.T) {
 			}
 			pages := table.HandOver(holder)
 			got := map[int64]matches{}
-			err = Match(NewMatcher(table), others, func(batch []row, list []Found[int64]) error {
+			err = Match(NewMatcher(table), others, func(batch []row, held HeldRows[int64], list []Found) error {
 				for _, f := range list {
 					l := batch[f.At]
 					s := got[l.Key]
-					got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *f.Row}
+					got[l.Key] = matches{s.n + 1, s.left + l.Value, s.right + *held.At(f.Row)}
 				}
 				return nil
 			})

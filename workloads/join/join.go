@@ -142,8 +142,11 @@ func build(s *engine.Session, v workloads.Values, in workloads.Input) (any, erro
 		return nil, err
 	}
 	joined := engine.Join(left, right, engine.Partitions(parts))
-	matches := engine.AggregatePartitions(joined, func() totals { return totals{} }, func(t totals, m engine.Pair[int64, engine.Joined[int64, int64]]) totals {
-		return totals{t.Matches + 1, t.V + m.Value.Left, t.W + m.Value.Right}
+	matches := engine.AggregateBatches(joined, func() totals { return totals{} }, func(t totals, matches []engine.Pair[int64, engine.Joined[int64, int64]]) totals {
+		for _, m := range matches {
+			t = totals{t.Matches + 1, t.V + m.Value.Left, t.W + m.Value.Right}
+		}
+		return t
 	})
 	return &query{left, right, matches}, nil
 }
