@@ -17,33 +17,32 @@ type worker struct {
 }
 
 // workerTimes holds what each worker told of itself.
-type workerTimes map[worker]*workerLife
+type workerTimes struct {
+	lives map[worker]*workerLife
+	// lost are the executors whose workers' last word is the last told. That of
+	// one that was lost before its first sample comes after its loss.
+	lost map[id.Executor]bool
+}
 
 type workerLife struct {
 	last     event.WorkerTime
 	stepping []point
-	lost     bool // its executor is; last is its last word
+}
+
+func newWorkerTimes() workerTimes {
+	return workerTimes{lives: make(map[worker]*workerLife), lost: make(map[id.Executor]bool)}
 }
 
 func (w workerTimes) add(e *event.WorkerTime) {
 	k := worker{e.Executor, e.Worker, e.Since}
-	life := w[k]
+	life := w.lives[k]
 	if life == nil {
 		life = &workerLife{stepping: []point{{e.Since, 0}}}
-		w[k] = life
+		w.lives[k] = life
 	}
 	if e.At >= life.last.At {
 		life.last = *e
 		life.stepping = append(life.stepping, point{e.At, e.Stepping})
-	}
-}
-
-// lose notes that an executor is lost.
-func (w workerTimes) lose(x id.Executor) {
-	for k, life := range w {
-		if k.executor == x {
-			life.lost = true
-		}
 	}
 }
 
@@ -52,13 +51,13 @@ func (w workerTimes) lose(x id.Executor) {
 // last of them was told some time before the end of the events, and workers
 // begin after the session and end before it: this is not wall × workers.
 func (w workerTimes) apply(a *Account) {
-	if len(w) == 0 {
+	if len(w.lives) == 0 {
 		a.WorkerTime = a.Wall() * int64(a.Workers)
 		return
 	}
 	var stepping int64
 	a.Scheduling = &stepping
-	for _, life := range w {
+	for _, life := range w.lives {
 		a.WorkerTime += life.last.At - life.last.Since
 		stepping += life.last.Stepping
 	}
@@ -69,12 +68,12 @@ func (w workerTimes) apply(a *Account) {
 func (w workerTimes) scheduling(begin, end int64) *int64 {
 	var sum int64
 	known := false
-	for k, life := range w {
-		if k.since >= end || life.last.At <= begin && (life.lost || len(w) > 1 && w.replaced(k)) {
+	for k, life := range w.lives {
+		if k.since >= end || life.last.At <= begin && (w.lost[k.executor] || len(w.lives) > 1 && w.replaced(k)) {
 			continue // did not live then
 		}
 		until := end
-		if life.lost {
+		if w.lost[k.executor] {
 			until = min(end, life.last.At)
 		}
 		n := between(life.stepping, max(begin, k.since), until)
@@ -91,7 +90,7 @@ func (w workerTimes) scheduling(begin, end int64) *int64 {
 
 // replaced reports whether a later worker has the same slot.
 func (w workerTimes) replaced(k worker) bool {
-	for o := range w {
+	for o := range w.lives {
 		if o.executor == k.executor && o.slot == k.slot && o.since > k.since {
 			return true
 		}
@@ -101,7 +100,7 @@ func (w workerTimes) replaced(k worker) bool {
 
 // busy returns what the workers themselves say they spent inside attempts.
 func (w workerTimes) busy() (ns int64) {
-	for _, life := range w {
+	for _, life := range w.lives {
 		ns += life.last.Busy
 	}
 	return ns

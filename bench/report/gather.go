@@ -62,7 +62,7 @@ func (m *Model) gather(src Source, limit int64, workers workerTimes) error {
 		s.finish()
 	}
 	busy, charged := workers.busy(), m.Session.WorkerTime-m.Session.Idle
-	if len(workers) > 0 && !near(busy, min(max(busy, charged), charged+untimed)) {
+	if len(workers.lives) > 0 && !near(busy, min(max(busy, charged), charged+untimed)) {
 		m.Problems = append(m.Problems, fmt.Sprintf("workers were inside attempts for %s, the attempts' own times add up to %s",
 			duration(busy), duration(charged)))
 	}

@@ -70,7 +70,7 @@ func newFolding() *folding {
 	return &folding{
 		m:    &Model{SchemaVersion: SchemaVersion, Jobs: []*Job{}, Stages: []*Stage{}, Phases: []Account{}},
 		jobs: make(map[id.Job]*Job), stages: make(map[id.StageAttempt]*Stage), byStage: make(map[id.Stage][]*Job),
-		attempts: make(map[id.Stage]int), pending: make(map[id.Stage]*Stage), done: make(map[id.Stage]*bits), workers: make(workerTimes),
+		attempts: make(map[id.Stage]int), pending: make(map[id.Stage]*Stage), done: make(map[id.Stage]*bits), workers: newWorkerTimes(),
 	}
 }
 
@@ -128,7 +128,7 @@ func (f *folding) event(e event.Event) {
 				s.to = min(s.to, e.At)
 			}
 		}
-		f.workers.lose(e.Executor)
+		f.workers.lost[e.Executor] = true
 		f.at(e.At)
 	case *event.JobStart:
 		f.jobStart(e)

@@ -481,8 +481,11 @@ func TestWorkersOfALostExecutor(t *testing.T) {
 		w(100, "0", 10), w(100, "1", 20), w(160, "0", 16), &event.ExecutorRemoved{At: 160, Executor: "0", Reason: "pulled"},
 		w(200, "1", 40), &event.ExecutorAdded{At: 250, Executor: "2", Cores: 1}, w(300, "1", 60),
 		&event.WorkerTime{At: 300, Executor: "2", Stepping: 5, Since: 250},
+		// One that came and was lost between two samples has its first word last.
+		&event.ExecutorAdded{At: 170, Executor: "3", Cores: 1}, &event.ExecutorRemoved{At: 190, Executor: "3", Reason: "pulled"},
+		&event.WorkerTime{At: 190, Executor: "3", Stepping: 4, Since: 170},
 		&event.Phase{Name: "a", Begin: 0, End: 100}, &event.Phase{Name: "b", Begin: 100, End: 200}, &event.Phase{Name: "c", Begin: 200, End: 300}}), Options{})
-	for i, want := range []struct{ time, scheduling int64 }{{200, 30}, {160, 26}, {150, 25}} {
+	for i, want := range []struct{ time, scheduling int64 }{{200, 30}, {180, 30}, {150, 25}} {
 		p := &m.Phases[i]
 		if p.WorkerTime != want.time || p.Scheduling == nil || *p.Scheduling != want.scheduling || p.Workers != 2 {
 			t.Errorf("phase %s: %d workers with %d ns, %v of it scheduling; want 2, %v", p.Name, p.Workers, p.WorkerTime, p.Scheduling, want)
