@@ -15,8 +15,11 @@ type Result struct {
 	// Programs is a digest of the programs that are ours.
 	Programs string `json:"programs"`
 	Rounds   int    `json:"rounds"` // that are counted
-	// Of is how many rounds were asked for: more, if it was interrupted.
+	// Of is how many rounds were asked for: more, if it was interrupted or
+	// could not begin.
 	Of int `json:"of"`
+	// NotBegun says that its rounds could not begin; the failures say why.
+	NotBegun bool `json:"not_begun,omitempty"`
 	// Took are the seconds that measuring took, rounds that are not counted and
 	// verifying included.
 	Took   float64      `json:"took_seconds"`

@@ -71,7 +71,9 @@ func (m *measurement) measure(ctx context.Context, keep func(*Result) error) err
 	if err != nil {
 		m.failures = append(m.failures, err.Error())
 		m.say("%s · %v", m.row.Name, err)
-		return keep(m.result())
+		x := m.result()
+		x.NotBegun = true
+		return keep(x)
 	}
 	if err := m.round(ctx, 0); err != nil {
 		return err

@@ -243,6 +243,24 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A row whose input cannot be made was not interrupted, and its report says so.
+func TestRowWithoutInput(t *testing.T) {
+	dir := t.TempDir()
+	l := &lab{cache: dir, scale: 1, execbench: filepath.Join(dir, "nothing"), log: io.Discard}
+	row := &Row{Name: "words", Title: "words", Sides: []*Side{{Name: ours, Run: dir}}, Inputs: []*Input{{Path: filepath.Join(dir, "in", "x")}}}
+	var x *Result
+	if err := l.begin(row, 5, nil).measure(t.Context(), func(r *Result) error { x = r; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := x.write(&text); err != nil {
+		t.Fatal(err)
+	}
+	if s := text.String(); strings.Contains(s, "interrupted") || !strings.Contains(s, "0 of 5 rounds, since they could not begin,") || !strings.Contains(s, "- Failed: cannot make the input of words: ") {
+		t.Errorf("it says\n%s", s)
+	}
+}
+
 // Every row has ours first, names of its own, and targets against sides that
 // it has.
 func TestRows(t *testing.T) {

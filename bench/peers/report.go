@@ -143,6 +143,8 @@ func (x *Result) summary() (lines [][]string) {
 // rounds says how many there were, and should have been.
 func (x *Result) rounds() string {
 	switch {
+	case x.NotBegun:
+		return fmt.Sprintf("%d of %d rounds, since they could not begin,", x.Rounds, x.Of)
 	case x.Rounds < x.Of:
 		return fmt.Sprintf("%d of %d rounds, then interrupted,", x.Rounds, x.Of)
 	case x.Rounds == 1:
