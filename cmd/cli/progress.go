@@ -155,6 +155,14 @@ func (s progressState) text() string {
 	return strings.Join(parts, " · ")
 }
 
+// barUnit is how much the bar grows by for each that is done. It ends short of
+// its end: at it, it would not be drawn again, whatever there is to say until
+// the next phase or stage begins.
+const barUnit = 1000
+
+// barEnd is the bar's end for a total; 0: not known.
+func barEnd(total int64) int64 { return barUnit * max(1, total) }
+
 // draw writes the line as things stand, once: of the bar, which renders itself
 // at every change of its text, its number or its end, the last rendering counts.
 func (p *progress) draw() {
@@ -166,16 +174,16 @@ func (p *progress) draw() {
 	}
 	if p.bar == nil || s.serial != p.drawn.serial {
 		p.clear()
-		p.bar = progressbar.NewOptions64(max(1, s.total),
+		p.bar = progressbar.NewOptions64(barEnd(s.total),
 			progressbar.OptionSetWriter(&p.line), progressbar.OptionSetWidth(16), progressbar.OptionUseANSICodes(true),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true), progressbar.OptionClearOnFinish(),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(true),
 			progressbar.OptionShowDescriptionAtLineEnd())
 	}
-	if s.total > 0 && s.total != p.bar.GetMax64() {
-		p.bar.ChangeMax64(s.total)
+	if end := barEnd(s.total); end != p.bar.GetMax64() {
+		p.bar.ChangeMax64(end)
 	}
 	p.drawn = s
-	_ = p.bar.Set64(min(s.done, max(1, s.total))) // it is at most the bar's end
+	_ = p.bar.Set64(min(s.done*barUnit, barEnd(s.total)-1)) // it is below the bar's end
 	p.line.Reset()
 	p.bar.Describe(s.text())
 	p.flush()

@@ -99,6 +99,23 @@ func TestProgressIsOneLine(t *testing.T) {
 	if out.Len() != drawn {
 		t.Errorf("drew the same again: %q", out.String()[drawn:])
 	}
+	p.count(5, 5) // which is the end of what is counted, not of the line
+	out.Reset()
+	p.draw()
+	if !strings.Contains(out.String(), "5 B of 5 B") || !strings.Contains(out.String(), "99%") {
+		t.Errorf("at the end it drew %q", out.String())
+	}
+	p.begin("verify", 0, 1)
+	p.count(1, 4)
+	p.draw()
+	p.count(4, 4)
+	p.draw()
+	p.count(4, 6) // there is more, after all
+	out.Reset()
+	p.draw()
+	if !strings.Contains(out.String(), "4 B of 6 B") || !strings.Contains(out.String(), "66%") {
+		t.Errorf("with more to do it drew %q", out.String())
+	}
 	p.clear()
 	if strings.Contains(out.String(), "\n") {
 		t.Errorf("took more than a line: %q", out.String())
