@@ -160,6 +160,9 @@ func (r *resolved) resolveSizes() error {
 	if r.Cores%r.Executors != 0 {
 		return Usagef("cannot divide %d cores among %d executors: all must have the same number", r.Cores, r.Executors)
 	}
+	if err := r.set.CheckSlots(r.Cores / r.Executors); err != nil {
+		return &Usage{err}
+	}
 	if r.Cores > r.limits.Cores {
 		r.warn("%d cores are more than the %d that this process may use (%s): workers will wait for one another", r.Cores, r.limits.Cores, r.limits.CoresSource)
 	}

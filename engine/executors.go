@@ -155,6 +155,9 @@ func (s *core) divide(cfg Config) error {
 		return fmt.Errorf("cannot divide %d workers among %d executors: all must have the same number", s.cores, n)
 	}
 	s.groups.slots = s.cores / n
+	if err := s.set.CheckSlots(s.groups.slots); err != nil {
+		return err
+	}
 	s.groups.peer = s.groups.outputs
 	s.groups.hosts = cfg.Hosts
 	if len(cfg.Hosts) == 0 {

@@ -147,6 +147,7 @@ func TestExecutorsThatCannotBe(t *testing.T) {
 	}{
 		{engine.Config{Cores: 3, Executors: 2}, "cannot divide 3 workers among 2 executors"},
 		{engine.Config{Cores: 2, Executors: -1}, "with -1 executors"},
+		{engine.Config{Cores: 4, Executors: 2, Conf: conf("task.cpus", "3")}, "cannot use task.cpus=3: an executor has 2 worker slots; accepted is a number from 1 to 2"},
 		{engine.Config{Cores: 2, Executors: 2, Memory: 64 * units.MiB}, "they need at least 67.0 MiB"},
 	} {
 		s, err := engine.Open(c.cfg)

@@ -154,10 +154,13 @@ func ParseLayers(layers ...Layer) (Settings, []Warning, error) {
 // value is one text that a user gave.
 type value struct{ name, text, source string }
 
+// unnamed is the source of a value whose layer has no name.
+const unnamed = "given"
+
 // origin returns the value's source, never empty.
 func (v value) origin() string {
 	if v.source == "" {
-		return "given"
+		return unnamed
 	}
 	return v.source
 }

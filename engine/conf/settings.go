@@ -1,6 +1,8 @@
 package conf
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/execbench/execbench/engine/units"
@@ -198,4 +200,23 @@ type EventLog struct {
 	BlockUpdates bool        // logBlockUpdates.enabled
 	Rolling      bool        // rolling.enabled
 	MaxFileSize  units.Bytes // rolling.maxFileSize
+}
+
+// CheckSlots returns a *KeyError if an executor of so many worker slots has
+// none for a task: no job could run.
+func (s *Settings) CheckSlots(slots int) error {
+	if s.TaskCPUs <= slots {
+		return nil
+	}
+	const key = "task.cpus"
+	e := &KeyError{
+		Key: key, Value: strconv.Itoa(s.TaskCPUs), Accepts: fmt.Sprintf("a number from 1 to %d", slots),
+		Cause: fmt.Errorf("an executor has %d worker slots", slots),
+	}
+	for _, x := range s.entries {
+		if x.Key == Prefix+key && x.Source != unnamed {
+			e.Source = x.Source
+		}
+	}
+	return e
 }
