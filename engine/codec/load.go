@@ -1,4 +1,4 @@
-//go:build !race
+//go:build !race && (amd64 || arm64)
 
 package codec
 
@@ -11,7 +11,8 @@ const pageBytes = 4096
 // loadShort returns the bytes of a text of at most 15 bytes, little endian,
 // zeros behind. The length of short keys is random, so a branch on it would
 // be mispredicted: it loads 16 bytes and masks, which is safe as long as they
-// lie in one page; one text in 256 takes the other way.
+// lie in one page; one text in 256 takes the other way. Machines that load
+// words from any address, low byte first, do this; see load_other.go.
 //
 //go:nocheckptr
 func loadShort(s string) (a, b uint64) {
@@ -20,7 +21,7 @@ func loadShort(s string) (a, b uint64) {
 		return 0, 0
 	}
 	p := unsafe.Pointer(unsafe.StringData(s))
-	if uintptr(p)&(pageBytes-1) > pageBytes-16 || bigEndian {
+	if uintptr(p)&(pageBytes-1) > pageBytes-16 {
 		return loadBytes(s)
 	}
 	m := &shortMasks[n&15]
@@ -35,7 +36,7 @@ func TextTokens(dst []TextToken, texts []string, half bool) {
 	dst = dst[:len(texts)]
 	for i, s := range texts {
 		n, p := uint(len(s)), unsafe.Pointer(unsafe.StringData(s))
-		if n-1 >= ShortText || uintptr(p)&(pageBytes-1) > pageBytes-16 || bigEndian {
+		if n-1 >= ShortText || uintptr(p)&(pageBytes-1) > pageBytes-16 {
 			dst[i] = tokenOf(s, half)
 			continue
 		}
