@@ -51,7 +51,7 @@ func NewMatcher[K, W any](t *JoinTable[K, W]) *Matcher[K, W] {
 // these to reducer; nil: they are hashed.
 func (g *Grouper[K, W]) Table(deal *Deal, reducer int) (*JoinTable[K, W], error) {
 	s := g.s
-	if !HasTable[K, W](g.key, s.store.codec) || s.state != adding || len(s.runs) > 0 || s.n >= tableRowsMax {
+	if !HasTable[K, W](g.key, s.store.codec) || s.state != adding || len(s.runs) > 0 || int64(s.n) >= tableRowsMax {
 		return nil, nil
 	}
 	batches, buf, n := 0, make([]codec.Pair[K, W], tableBatch), s.n

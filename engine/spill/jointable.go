@@ -482,7 +482,7 @@ func (b *TableBuilder[K, W]) AddFrame(data []byte, rows int, pin Pin) error {
 // or there are too many rows. The frames of one reducer follow each other then:
 // they fill one part of the table, which stays in the cache meanwhile.
 func (b *TableBuilder[K, W]) Table() (*JoinTable[K, W], error) {
-	if b.rows >= tableRowsMax {
+	if int64(b.rows) >= tableRowsMax {
 		return nil, nil
 	}
 	slices.SortFunc(b.frames, func(x, y tableFrame[K, W]) int { return cmp.Compare(x.first, y.first) })

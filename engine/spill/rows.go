@@ -94,7 +94,7 @@ func (s *rowStore[T]) fits(rows []T) (n int, need int) {
 	}
 	for n < len(rows) {
 		k := s.encodedLen(rows[n : n+1])
-		if k > free || s.used > maxOffset {
+		if k > free || int64(s.used) > maxOffset {
 			return n, k
 		}
 		free -= k
