@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -88,6 +89,34 @@ func TestDamagedFilesAreCorruptNeverWrong(t *testing.T) {
 			t.Errorf("compression %v: %d damaged bytes went unseen, want the %d that mean nothing", comp, unseen, padding)
 		}
 	}
+}
+
+// A length that no frame has is damage, found before memory is asked for it.
+func TestDamagedLengthIsNoWantOfMemory(t *testing.T) {
+	r := newRig(t, 1<<20, func(c *Config, _ *fsys.FS) { c.Compression = runs{} })
+	frames := make([][]byte, 40)
+	for i := range frames {
+		frames[i] = make([]byte, 60_000)
+	}
+	r.cache(1, b1, block.DiskOnly, frames...)
+	path := r.files()[0]
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary.LittleEndian.PutUint32(whole[fileHeader+4:], 39*60_000) // less than the block holds, more than memory does
+	if err := os.WriteFile(path, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rd, err := r.store.Open(r.task(1), b1)
+	if err == nil {
+		_, _, err = rd.Next()
+		rd.Close()
+	}
+	if !errors.Is(err, ErrCorrupt) {
+		t.Errorf("%v, want ErrCorrupt", err)
+	}
+	r.mustNotFind(1, b1)
 }
 
 // Every operation on files may fail while blocks are written, evicted and

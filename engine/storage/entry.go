@@ -59,8 +59,11 @@ type content struct {
 	serial uint64 // of the file, for its frames' copies
 	frames int    // in the file
 	raw    int64  // bytes of payload
-	rows   int64
-	keys   task.KeySpan // as far as the writer told
+	// longest are those of the longest frame: a header that says more is
+	// damaged, whatever memory there is.
+	longest int64
+	rows    int64
+	keys    task.KeySpan // as far as the writer told
 }
 
 // lru lists the blocks of the memory tier in order of access.

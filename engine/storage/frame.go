@@ -317,10 +317,10 @@ func (w *frameWriter) close() {
 
 // frameFile reads a block's file.
 type frameFile struct {
-	f    *File
-	comp Compression
-	raw  int64 // payload bytes of the whole block: no frame has more
-	off  int64 // of the next frame
+	f       *File
+	comp    Compression
+	longest int64 // payload bytes of the longest frame
+	off     int64 // of the next frame
 }
 
 // openFrames opens a block's file and checks its head.
@@ -329,7 +329,7 @@ func openFrames(d *Disk, c *content, comp Compression) (*frameFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &frameFile{f: f, comp: comp, raw: c.raw}
+	r := &frameFile{f: f, comp: comp, longest: c.longest}
 	var b, want [fileHeader]byte
 	copy(want[:], fileMagic)
 	if comp != nil {
@@ -373,8 +373,8 @@ func (r *frameFile) header() (h header, err error) {
 	switch { // before anything is allocated by these numbers
 	case h.stored > h.raw || h.stored < h.raw && r.comp == nil:
 		return h, r.corrupt("a frame of %d bytes is stored in %d", h.raw, h.stored)
-	case int64(h.stored) > r.f.size-r.off-headerSize || int64(h.raw) > r.raw:
-		return h, r.corrupt("a frame of %d bytes, %d stored, does not fit into a block of %d and a file of %d", h.raw, h.stored, r.raw, r.f.size)
+	case int64(h.stored) > r.f.size-r.off-headerSize || int64(h.raw) > r.longest:
+		return h, r.corrupt("a frame of %d bytes, %d stored, does not fit into a file of %d whose longest has %d", h.raw, h.stored, r.f.size, r.longest)
 	}
 	return h, nil
 }

@@ -143,6 +143,7 @@ func (s *Store) PutBytes(b block.ID, level block.Level, data []byte) error {
 	}
 	defer s.abandon(e) // does nothing once it is published
 	e.raw, e.whole = int64(len(data)), true
+	e.longest = min(e.raw, pieceSize)
 	if level.Memory() {
 		err = s.bytesToMemory(e, data)
 	}

@@ -29,6 +29,7 @@ type Writer struct {
 	givenUp bool
 	ended   bool
 	raw     int64
+	longest int64 // payload of a frame
 	rows    int64
 	keys    task.KeySpan
 }
@@ -91,6 +92,7 @@ func (w *Writer) Frame(rows int, data []byte) error {
 	}
 	w.rows += int64(rows)
 	w.raw += int64(len(data))
+	w.longest = max(w.longest, int64(len(data)))
 	if w.file == nil && w.e.level.Memory() {
 		err := w.mem.append(rows, data)
 		if err == nil {
@@ -164,7 +166,7 @@ func (w *Writer) Commit() (stored bool, err error) {
 	}
 	w.s.mu.Lock()
 	w.e.mem = w.mem.frames
-	w.e.raw, w.e.rows, w.e.keys = w.raw, w.rows, w.keys
+	w.e.raw, w.e.longest, w.e.rows, w.e.keys = w.raw, w.longest, w.rows, w.keys
 	w.s.mu.Unlock()
 	return w.s.publish(w.e), nil
 }
