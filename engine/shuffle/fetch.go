@@ -124,6 +124,7 @@ type fileReader struct {
 	pos, n     int
 	raw        *pagePin
 	blockEnds  []int64 // end of each reducer's block
+	block      int     // the reducer's that the next frame is of
 	start, off int64   // of the blocks, and of the next frame
 }
 
@@ -159,54 +160,57 @@ func (r *Reader) openFiles(m *Manager, o *output) (blockReader, error) {
 	return b, nil
 }
 
-// reducer returns whose block the next frame belongs to.
-func (b *fileReader) reducer() int {
-	p := b.r.from.From
-	for _, end := range b.blockEnds {
-		if b.off < end {
-			break
-		}
-		p++
-	}
-	return min(p, b.r.from.To-1)
-}
-
 func (b *fileReader) next() (Frame, int, error) {
 	if b.off == b.end {
 		return Frame{}, 0, io.EOF
+	}
+	for b.off >= b.blockEnds[b.block] {
+		b.block++
 	}
 	if err := b.have(spill.FrameHeader); err != nil {
 		return Frame{}, 0, err
 	}
 	left := b.page.page.Data[b.pos:b.n]
 	f, err := spill.ParseFrame(left)
-	if err == nil && b.off+int64(f.Padded()) > b.end {
+	if err == nil && b.off+int64(f.Padded()) > b.blockEnds[b.block] {
 		err = fmt.Errorf("a frame of %d bytes reaches beyond the block: %w", f.Padded(), spill.ErrCorrupt)
 	}
 	if err != nil {
 		return Frame{}, 0, b.damaged(err)
 	}
 	if err := b.have(f.Padded()); err != nil {
-		return Frame{}, 0, err
+		return Frame{}, 0, b.tooLong(f, left, err)
 	}
 	left = b.page.page.Data[b.pos:b.n]
 	body := left[spill.FrameHeader : spill.FrameHeader+f.Stored : spill.FrameHeader+f.Stored]
 	if err := f.Verify(left, body); err != nil {
 		return Frame{}, 0, b.damaged(err)
 	}
+	data, pin := body, &b.page.pin
+	if f.Stored != f.Raw {
+		if data, err = b.r.unpack(&b.raw, b.m, f, body); err != nil {
+			if errors.Is(err, spill.ErrCorrupt) {
+				err = b.damaged(err)
+			}
+			return Frame{}, 0, err
+		}
+		pin = &b.raw.pin
+	}
 	b.pos += f.Padded()
 	b.off += int64(f.Padded())
-	if f.Stored == f.Raw {
-		return Frame{f.Rows, body, f.Uncombined, &b.page.pin}, f.Padded(), nil
-	}
-	data, err := b.r.unpack(&b.raw, b.m, f, body)
-	if err != nil {
-		if errors.Is(err, spill.ErrCorrupt) {
-			err = b.damaged(err)
+	return Frame{f.Rows, data, f.Uncombined, pin}, f.Padded(), nil
+}
+
+// tooLong returns why a frame could not be had. One that memory is refused for
+// may be as long as that, or have a damaged length: its checksum tells.
+func (b *fileReader) tooLong(f spill.Frame, head []byte, err error) error {
+	if errors.Is(err, memory.ErrNoMemory) {
+		body := io.NewSectionReader(b.data, b.off+spill.FrameHeader, int64(f.Stored))
+		if verr := f.VerifyFrom(head, body); errors.Is(verr, spill.ErrCorrupt) {
+			return b.damaged(verr)
 		}
-		return Frame{}, 0, err
 	}
-	return Frame{f.Rows, data, f.Uncombined, &b.raw.pin}, f.Padded(), nil
+	return err
 }
 
 // have makes sure that n bytes from pos on are in the page. What is left in
@@ -252,12 +256,12 @@ func (b *fileReader) have(n int) error {
 // damaged makes a failure and says, where that can be told, that the file is
 // not what was written.
 func (b *fileReader) damaged(cause error) error {
-	p := b.reducer()
+	p := b.r.from.From + b.block
 	return b.r.failed(p, fmt.Errorf("%s, byte %d: %w (%s)", b.data.Path(), b.off, cause, b.diagnose(p)))
 }
 
-// diagnose sums up reducer p's block once more and compares it with what the
-// checksum file says.
+// diagnose sums up the block of the next frame, reducer p's, once more and
+// compares it with what the checksum file says.
 func (b *fileReader) diagnose(p int) string {
 	const unknown = "the cause cannot be told"
 	sums, err := b.m.openFile(b.o, fileSums)
@@ -270,10 +274,10 @@ func (b *fileReader) diagnose(p int) string {
 		return unknown
 	}
 	start := b.start
-	if i := p - b.r.from.From; i > 0 {
-		start = b.blockEnds[i-1]
+	if b.block > 0 {
+		start = b.blockEnds[b.block-1]
 	}
-	block := io.NewSectionReader(b.data, start, b.blockEnds[p-b.r.from.From]-start)
+	block := io.NewSectionReader(b.data, start, b.blockEnds[b.block]-start)
 	h := crc32.New(castagnoli)
 	if _, err := io.Copy(h, block); err != nil {
 		return "the disk cannot read it"

@@ -11,6 +11,8 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/memory"
+	"github.com/execbench/execbench/engine/spill"
 	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
@@ -352,6 +354,50 @@ func TestSHUF_014_TheBlockThatFailsIsLookedAt(t *testing.T) {
 	f, ok := errors.AsType[*task.Failure](err)
 	if !ok || len(got) != 1000 || f.Fetch.Reduce != 1 || !strings.Contains(f.Message, "the file on disk is what was written") {
 		t.Errorf("%d rows, %v", len(got), err)
+	}
+}
+
+// What does not decompress is named by its own place and its own block.
+func TestDamageIsNamedByItsFrame(t *testing.T) {
+	r, statuses := twoMaps(t, "zstd")
+	r.m.cfg.Compression = compression(t, "lz4")
+	_, err := read(r, Source{Shuffle: 4, Statuses: statuses[1:], From: 0, To: 3}, mustCodec[int64](t), same)
+	f, ok := errors.AsType[*task.Failure](err)
+	if !ok || f.Fetch.Reduce != 0 || !strings.Contains(f.Message, string(block.ShuffleData(4, 7))+", byte 0: ") {
+		t.Errorf("%v, want a failure of reducer 0 at byte 0", err)
+	}
+}
+
+// A damaged length that memory is refused for is a fetch failure: its block is
+// written again. A frame that is as long as that is want of memory.
+func TestDamagedLengthIsNoWantOfMemory(t *testing.T) {
+	const rows, long = 1_000_000, 6 << 20
+	r := newRig(t, 4*units.MiB, Config{Storage: Disk})
+	c := mustCodec[int64](t)
+	s, err := write(r, Target{Shuffle: 4, Map: 7, Reducers: 1}, c, byValue(1), count(rows))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := r.disk.Path(string(block.ShuffleData(4, 7)))
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spill.PutFrameHead(data, spill.Frame{Rows: long / 8, Raw: long, Stored: long})
+	get := func() error {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := read(r, Source{Shuffle: 4, Statuses: []*task.MapStatus{s}, From: 0, To: 1}, c, same)
+		return err
+	}
+	err = get()
+	if f, ok := errors.AsType[*task.Failure](err); !ok || f.Kind != task.FetchFailed || f.Fetch.Map != 7 {
+		t.Errorf("a damaged length: %v, want a fetch failure", err)
+	}
+	spill.PutFrame(data, spill.Frame{Rows: long / 8, Raw: long}, data[spill.FrameHeader:spill.FrameHeader+long])
+	if err = get(); !errors.Is(err, memory.ErrNoMemory) {
+		t.Errorf("a long frame: %v, want ErrNoMemory", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"io"
 
 	"github.com/execbench/execbench/engine/codec"
 )
@@ -83,8 +84,21 @@ func ParseFrame(head []byte) (Frame, error) {
 }
 
 // Verify checks the frame's checksum. head and body are as they were read.
-func (f Frame) Verify(head, body []byte) error {
-	if got := frameSum(head, body); got != f.sum {
+func (f Frame) Verify(head, body []byte) error { return f.sumIs(frameSum(head, body)) }
+
+// VerifyFrom is Verify for a frame that may be too long to be held: it reads
+// the stored bytes from body, and its error may be that of body.
+func (f Frame) VerifyFrom(head []byte, body io.Reader) error {
+	sum := crc32.New(castagnoli)
+	_, _ = sum.Write(head[:12]) // a hash takes all
+	if _, err := io.CopyN(sum, body, int64(f.Stored)); err != nil {
+		return err
+	}
+	return f.sumIs(sum.Sum32())
+}
+
+func (f Frame) sumIs(got uint32) error {
+	if got != f.sum {
 		return fmt.Errorf("cannot read a frame of %d rows and %d bytes: its checksum is %08x, not %08x: %w", f.Rows, f.Stored, got, f.sum, ErrCorrupt)
 	}
 	return nil

@@ -64,6 +64,45 @@ func FuzzRun(f *testing.F) {
 	})
 }
 
+// The place of damage is the frame's that does not decompress, not the next's.
+func TestCorruptErrorNamesTheFrame(t *testing.T) {
+	b := newBench(t, 8*units.MiB)
+	lz4, err := codec.CompressionByName("lz4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	zstd, err := codec.CompressionByName("zstd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.env.Compression = lz4
+	good, _ := AppendFrame(nil, 9, bytes.Repeat([]byte("ab"), 500), lz4, nil)
+	bad, _ := AppendFrame(nil, 9, bytes.Repeat([]byte("ab"), 500), zstd, nil) // whose checksum holds
+	file, err := b.disk.TempFile("named")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.Write(slices.Concat(good, bad, good)); err != nil {
+		t.Fatal(err)
+	}
+	c := b.env.Memory.Consumer("named", nil)
+	defer c.Close()
+	env := b.env.complete()
+	r, err := openRun(&env, c, &Run{file: file}, 4<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	if _, _, err := r.next(); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = r.next()
+	if at, ok := errors.AsType[*CorruptError](err); !ok || at.Offset != int64(len(good)) {
+		t.Errorf("%v, want damage at byte %d", err, len(good))
+	}
+}
+
 // Whichever file operation fails, the error has its cause, and nothing is
 // left: neither an open file nor, where closing fails, the file itself.
 func TestSORT_008_EveryFailedFileOperationIsReported(t *testing.T) {

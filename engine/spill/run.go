@@ -169,12 +169,12 @@ func (r *runReader) next() (rows int, data []byte, err error) {
 	if err := f.Verify(left, body); err != nil {
 		return 0, nil, r.damaged(err)
 	}
-	r.pos += f.Padded()
 	if f.Stored != f.Raw {
 		if body, err = unpack(r.env.Compression, r.c, &r.raw, f, body); err != nil {
 			return 0, nil, r.damaged(err)
 		}
 	}
+	r.pos += f.Padded()
 	return f.Rows, body, nil
 }
 
