@@ -292,7 +292,7 @@ func TestDetachedTasksDoTheSame(t *testing.T) {
 	}
 	for part := range 3 {
 		a, err := os.ReadFile(filepath.Join(kept, source.PartName(part)))
-		b, err2 := os.ReadFile(filepath.Join(dir, "_temporary", "committed", source.PartName(part)))
+		b, err2 := os.ReadFile(committed(t, dir, part))
 		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
 		}
@@ -300,6 +300,16 @@ func TestDetachedTasksDoTheSame(t *testing.T) {
 			t.Errorf("partition %d: %d bytes here, other %d there", part, len(a), len(b))
 		}
 	}
+}
+
+// committed returns the only file that an attempt has committed of a partition.
+func committed(t *testing.T, dir string, part int) string {
+	t.Helper()
+	list, err := filepath.Glob(filepath.Join(dir, "_temporary", "committed", "*-"+source.PartName(part)))
+	if err != nil || len(list) != 1 {
+		t.Fatalf("partition %d has files %v, error %v", part, list, err)
+	}
+	return list[0]
 }
 
 // A fresh process refuses what it cannot rebuild faithfully.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/memory"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/source"
@@ -124,21 +125,21 @@ func (k *Sink) run(ctx context.Context, dir string, j job) ([]writtenPart, error
 	if err != nil {
 		return nil, err
 	}
-	parts := make([]writtenPart, k.op.node.Partitions)
+	parts, attempts := make([]writtenPart, k.op.node.Partitions), make([]id.Task, k.op.node.Partitions)
 	err = s.runJob(ctx, j, func(part int, value []byte) error {
-		records, n := binary.Varint(value)
-		if n <= 0 {
-			return fmt.Errorf("cannot decode a write's result of %d bytes", len(value))
+		var told [3]int64 // records, bytes, attempt
+		for i, rest := 0, value; i < len(told); i++ {
+			n := 0
+			if told[i], n = binary.Varint(rest); n <= 0 {
+				return fmt.Errorf("cannot decode a write's result of %d bytes", len(value))
+			}
+			rest = rest[n:]
 		}
-		bytes, m := binary.Varint(value[n:])
-		if m <= 0 {
-			return fmt.Errorf("cannot decode a write's result of %d bytes", len(value))
-		}
-		parts[part] = writtenPart{records, bytes}
+		parts[part], attempts[part] = writtenPart{told[0], told[1]}, id.Task(told[2])
 		return nil
 	})
 	if err == nil {
-		_, err = out.Commit()
+		_, err = out.Commit(attempts)
 	}
 	if err != nil {
 		if aerr := out.Abort(); aerr != nil {
@@ -187,9 +188,12 @@ func (k *Sink) result(t *Task, part int, a action) (encodeFunc, error) {
 		}
 		return nil, err
 	}
-	records, bytes := w.Records(), w.Bytes()
+	records, bytes, attempt := w.Records(), w.Bytes(), t.attemptContext.Task
 	return func(dst []byte) ([]byte, error) {
-		return binary.AppendVarint(binary.AppendVarint(dst, records), bytes), nil
+		for _, n := range []int64{records, bytes, int64(attempt)} {
+			dst = binary.AppendVarint(dst, n)
+		}
+		return dst, nil
 	}, nil
 }
 

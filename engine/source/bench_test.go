@@ -99,7 +99,7 @@ func BenchmarkWrite(b *testing.B) {
 		if err := errors.Join(w.Close(), w.Commit()); err != nil {
 			return err
 		}
-		_, err = out.Commit()
+		_, err = out.Commit([]id.Task{id.Task(i)})
 		return err
 	})
 	run("kind=plain", func(dir string, _ int) error {

@@ -21,9 +21,9 @@ const (
 // Output is the folder a job writes. Nothing that looks like data stands in
 // it until the job commits:
 //
-//	DIR/_temporary/17-part-00003         attempt 17 is writing partition 3
-//	DIR/_temporary/committed/part-00003  it was allowed to commit
-//	DIR/part-00003, DIR/_SUCCESS         the job committed
+//	DIR/_temporary/17-part-00003            attempt 17 is writing partition 3
+//	DIR/_temporary/committed/17-part-00003  it was allowed to commit
+//	DIR/part-00003, DIR/_SUCCESS            the job committed it, not another's
 //
 // Every step is a rename within one folder's file system. Who may commit a
 // partition is decided elsewhere (the output commit coordinator), between
@@ -76,11 +76,19 @@ func (o *Output) path(names ...string) string {
 // PartName returns the file name of a partition: "part-00003".
 func PartName(part int) string { return fmt.Sprintf("part-%05d", part) }
 
-// Commit makes the committed partitions visible, removes everything
-// temporary and writes the marker. When it fails it takes back what it had
-// made visible; Abort then removes the rest.
-func (o *Output) Commit() (Written, error) {
-	w, visible, err := o.publish()
+// attemptName returns the name of an attempt's file of a partition, which no
+// other attempt has.
+func attemptName(part int, attempt id.Task) string {
+	return fmt.Sprintf("%d-%s", attempt, PartName(part))
+}
+
+// Commit makes the committed partitions visible, each as the attempt wrote it
+// that is named for it, removes everything temporary and writes the marker.
+// Others' files do not matter: an attempt that was allowed to commit and then
+// given up, with its executor, may still come to its rename. When it fails it
+// takes back what it had made visible; Abort then removes the rest.
+func (o *Output) Commit(attempts []id.Task) (Written, error) {
+	w, visible, err := o.publish(attempts)
 	if err == nil {
 		return w, nil
 	}
@@ -92,13 +100,9 @@ func (o *Output) Commit() (Written, error) {
 }
 
 // publish also returns the paths of the files that it made visible.
-func (o *Output) publish() (w Written, visible []string, err error) {
-	parts, err := o.fs.ReadDir(o.path(temporary, committed))
-	if err != nil {
-		return w, nil, err
-	}
-	for _, p := range parts {
-		from, to := o.path(temporary, committed, p.Name()), o.path(p.Name())
+func (o *Output) publish(attempts []id.Task) (w Written, visible []string, err error) {
+	for part, attempt := range attempts {
+		from, to := o.path(temporary, committed, attemptName(part, attempt)), o.path(PartName(part))
 		info, err := o.fs.Stat(from)
 		if err != nil {
 			return w, visible, err
@@ -143,8 +147,8 @@ func (o *Output) Part(part int, attempt id.Task, buf []byte) (*PartWriter, error
 	}
 	w := &PartWriter{
 		fs: o.fs, buf: buf,
-		temp:  o.path(temporary, fmt.Sprintf("%d-%s", attempt, PartName(part))),
-		final: o.path(temporary, committed, PartName(part)),
+		temp:  o.path(temporary, attemptName(part, attempt)),
+		final: o.path(temporary, committed, attemptName(part, attempt)),
 	}
 	f, err := o.fs.Create(w.temp)
 	if err != nil {

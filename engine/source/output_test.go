@@ -66,8 +66,10 @@ func job(f fsys.FS, dir string, parts int) (w Written, err error) {
 	if err != nil {
 		return w, err
 	}
+	var attempts []id.Task
 	for i := range parts {
-		p, err := writePart(JoinOutput(f, dir), i, id.Task(100+i), content(i))
+		attempts = append(attempts, id.Task(100+i))
+		p, err := writePart(JoinOutput(f, dir), i, attempts[i], content(i))
 		if err == nil {
 			err = p.Commit()
 		}
@@ -78,7 +80,7 @@ func job(f fsys.FS, dir string, parts int) (w Written, err error) {
 			return w, errors.Join(err, o.Abort())
 		}
 	}
-	if w, err = o.Commit(); err != nil {
+	if w, err = o.Commit(attempts); err != nil {
 		return w, errors.Join(err, o.Abort())
 	}
 	return w, nil
@@ -142,17 +144,21 @@ func TestOutputIsInvisibleUntilCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(second.Commit(), first.Abort()); err != nil {
+	third, err := writePart(o, 0, 3, []byte("late"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(second.Commit(), first.Abort(), third.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	if got := visible(); len(got) != 0 {
 		t.Errorf("visible before the job's commit: %v", got)
 	}
-	if _, err := o.Commit(); err != nil {
+	if _, err := o.Commit([]id.Task{2}); err != nil {
 		t.Fatal(err)
 	}
 	if b, _ := os.ReadFile(filepath.Join(dir, "part-00000")); string(b) != "second" {
-		t.Errorf("partition holds %q, want the committed attempt's", b)
+		t.Errorf("partition holds %q, want that of the attempt whose result counts", b)
 	}
 	if got, want := tree(t, dir), []string{"_SUCCESS", "part-00000"}; !slices.Equal(got, want) {
 		t.Errorf("folder holds %v, want %v", got, want)

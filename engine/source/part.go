@@ -185,8 +185,8 @@ func (w *PartWriter) Close() error {
 	return nil
 }
 
-// Commit hands the closed file to the job. Call it only when this attempt
-// may commit; a file that an earlier attempt committed is replaced.
+// Commit hands the closed file to the job, which chooses among those of the
+// partition. Call it only when this attempt may commit.
 func (w *PartWriter) Commit() error {
 	if w.file != nil {
 		panic("source: commit of an open file")

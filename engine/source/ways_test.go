@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 )
 
@@ -191,7 +192,7 @@ func TestPartWriterWays(t *testing.T) {
 				if err := errors.Join(w.Close(), w.Commit()); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := o.Commit(); err != nil {
+				if _, err := o.Commit([]id.Task{7}); err != nil {
 					t.Fatal(err)
 				}
 				got, err := os.ReadFile(filepath.Join(dir, "out", PartName(0)))
@@ -239,7 +240,7 @@ func TestPartWriterPastTheCache(t *testing.T) {
 	if err := errors.Join(w.Close(), w.Commit()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := o.Commit(); err != nil {
+	if _, err := o.Commit([]id.Task{7}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(dir, PartName(0))); err != nil || !bytes.Equal(got, want) {

@@ -261,7 +261,7 @@ func compare(t *testing.T, here engine.Recorded, there rebuilt, kept, dir string
 	}
 	name := fmt.Sprintf("part-%05d", d.Partition)
 	x, err := os.ReadFile(filepath.Join(kept, name))
-	y, err2 := os.ReadFile(filepath.Join(committed(dir), name))
+	y, err2 := os.ReadFile(filepath.Join(committed(dir), fmt.Sprintf("%d-%s", d.Task, name)))
 	if err := errors.Join(err, err2); err != nil {
 		t.Fatal(err)
 	}
