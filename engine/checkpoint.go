@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 
 	"github.com/execbench/execbench/engine/block"
@@ -95,17 +97,39 @@ func (d *Dataset[T]) checkpointLocally(ctx context.Context) error {
 		}
 	}
 	node := d.op.node.ID
+	var damaged sync.Map // partition → why its block was dropped
 	d.cutTo("localCheckpoint", func(t *Task, part int, emit func([]T) error) error {
 		b := block.Node(node, part)
+		gone := func(cause error) error {
+			return &checkpointError{fmt.Sprintf("checkpointed block %s, whose lineage is cut", b), cause}
+		}
 		r, err := t.openBlock(b)
 		if errors.Is(err, storage.ErrBlockNotFound) {
-			return fmt.Errorf("cannot read checkpointed block %s: it is lost, and the lineage that made it is cut (Checkpoint, which writes files, would have kept it)", b)
+			if why, ok := damaged.Load(part); ok { // an attempt before this one found it so
+				return gone(why.(error))
+			}
+			return gone(errors.New("it is lost (Checkpoint, which writes files, would have kept it)"))
 		}
-		if err != nil {
-			return err
+		if err == nil {
+			err = d.readBlock(t, r, emit)
 		}
-		return d.readBlock(t, r, emit)
+		if why := damageOf(err); why != nil && !s.hasBlock(b) {
+			damaged.Store(part, why)
+			return gone(why)
+		}
+		return err
 	})
+	return nil
+}
+
+// damageOf returns what the store drops a block for, if that is in err.
+func damageOf(err error) error {
+	if why, ok := errors.AsType[*storage.CorruptError](err); ok {
+		return why
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	return nil
 }
 
@@ -155,23 +179,39 @@ func checkpointSum(head, frame []byte) uint32 {
 	return crc32.Update(crc32.Checksum(head, castagnoli), castagnoli, frame)
 }
 
-// checkpointError says that a checkpoint's file is gone or not what was
-// written.
+// errCheckpointSum: a frame of a checkpoint is not what was written.
+var errCheckpointSum = fmt.Errorf("the checksum differs: %w", codec.ErrCorrupt)
+
+// checkpointDamage sums up a frame of n bytes at a place in a file without
+// holding it: one that memory is refused for may have a damaged length. It
+// returns nil for a frame that is as it was written.
+func checkpointDamage(f io.ReaderAt, at, n int64, head []byte) error {
+	sum := crc32.New(castagnoli)
+	_, _ = sum.Write(head[:8]) // a hash takes all
+	if _, err := io.CopyN(sum, io.NewSectionReader(f, at+12, n), n); err != nil {
+		return err
+	}
+	if sum.Sum32() != binary.LittleEndian.Uint32(head[8:]) {
+		return errCheckpointSum
+	}
+	return nil
+}
+
+// checkpointError says that a checkpoint's file or block is gone or not what
+// was written.
 type checkpointError struct {
-	path  string
+	what  string
 	cause error
 }
 
-func (e *checkpointError) Error() string {
-	return fmt.Sprintf("cannot read checkpoint file %s: %v", e.path, e.cause)
-}
+func (e *checkpointError) Error() string { return fmt.Sprintf("cannot read %s: %v", e.what, e.cause) }
 
 func (e *checkpointError) Unwrap() error { return e.cause }
 
 // readCheckpoint pushes the batches of one file of so many bytes.
 func (d *Dataset[T]) readCheckpoint(t *Task, path string, size int64, emit func([]T) error) error {
 	bad := func(err error) error { return fmt.Errorf("cannot read checkpoint file %s: %w", path, fsys.Cause(err)) }
-	damaged := func(err error) error { return &checkpointError{path, fsys.Cause(err)} }
+	damaged := func(err error) error { return &checkpointError{"checkpoint file " + path, fsys.Cause(err)} }
 	f, err := d.op.s.fs.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return damaged(err)
@@ -206,14 +246,16 @@ func (d *Dataset[T]) readCheckpoint(t *Task, path string, size int64, emit func(
 		}
 		if err == nil {
 			buf.b = buf.b[:0]
-			err = buf.room(int(n))
+			if err = buf.room(int(n)); errors.Is(err, ErrNoMemory) {
+				err = cmp.Or(checkpointDamage(f, at, n, head[:]), err)
+			}
 		}
 		if err == nil {
 			buf.b = buf.b[:n]
 			_, err = f.ReadAt(buf.b, at+12)
 		}
 		if err == nil && checkpointSum(head[:8], buf.b) != binary.LittleEndian.Uint32(head[8:]) {
-			err = fmt.Errorf("the checksum differs: %w", codec.ErrCorrupt)
+			err = errCheckpointSum
 		}
 		t.Timer.Switch(prev)
 		if err != nil {

@@ -1,7 +1,10 @@
 package engine_test
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +14,10 @@ import (
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
+	"github.com/execbench/execbench/engine/source"
+	"github.com/execbench/execbench/engine/units"
 )
 
 // counted passes ints(n) through and counts how many were computed.
@@ -139,6 +146,130 @@ func TestDamagedCheckpoint(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A damaged block of a local checkpoint is ErrCorrupt, however often it is
+// tried: it is not there any more when the second attempt comes.
+func TestDamagedLocalCheckpoint(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, path string){
+		"deleted":   remove,
+		"flipped":   flip,
+		"truncated": func(t *testing.T, path string) { check(t, os.Truncate(path, 100), 0, 0) },
+	} {
+		for _, attempts := range []string{"1", "2"} {
+			t.Run(name+" of "+attempts, func(t *testing.T) {
+				r := start(t, engine.Config{Conf: conf("task.maxFailures", attempts, "storage.readBackFraction", "0")})
+				d := engine.Map(engine.Range(r.Session, 1000, 2), func(v int64) int64 { return v }).LocalCheckpoint()
+				n, err := d.Count(t.Context())
+				check(t, err, n, 1000)
+				file := r.shuffleFiles(t, "rdd_")[1]
+				harm(t, file)
+				for range 2 {
+					_, err = d.Count(t.Context())
+					wantError(t, err, string(block.Node(d.Node().ID, 1)), file, "lineage is cut")
+					if !errors.Is(err, engine.ErrCorrupt) {
+						t.Errorf("it is not ErrCorrupt: %v", err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A damaged length of a checkpoint's frame is damage, not want of memory, and
+// a frame of that length is want of memory.
+func TestDamagedLengthOfACheckpoint(t *testing.T) {
+	const long = 2 << 20
+	dir := t.TempDir()
+	r := start(t, engine.Config{Cores: 1, Memory: 64 * units.MiB, Conf: conf("task.maxFailures", "1")})
+	d := engine.Map(engine.Range(r.Session, 400_000, 1), func(v int64) int64 { return v }).Checkpoint(dir)
+	n, err := d.Count(t.Context())
+	check(t, err, n, 400_000)
+	parts, err := filepath.Glob(filepath.Join(dir, "*", "part-*"))
+	check(t, err, len(parts), 1)
+	file, err := os.ReadFile(parts[0])
+	check(t, err, len(file) > long+12, true)
+	for size := 32 * units.MiB; size >= units.MiB; size /= 2 {
+		for {
+			hog, err := r.Reserve("most of it", size)
+			if err != nil {
+				break
+			}
+			defer hog.Release()
+		}
+	}
+	n, err = d.Count(t.Context()) // there is enough for it as it was written
+	check(t, err, n, 400_000)
+	binary.LittleEndian.PutUint32(file[4:], long)
+	check(t, os.WriteFile(parts[0], file, 0o666), 0, 0)
+	_, err = d.Count(t.Context())
+	if !errors.Is(err, engine.ErrCorrupt) || errors.Is(err, engine.ErrNoMemory) {
+		t.Errorf("a damaged length: %v, want ErrCorrupt", err)
+	}
+	table := crc32.MakeTable(crc32.Castagnoli)
+	binary.LittleEndian.PutUint32(file[8:], crc32.Update(crc32.Checksum(file[:8], table), table, file[12:12+long]))
+	check(t, os.WriteFile(parts[0], file, 0o666), 0, 0)
+	_, err = d.Count(t.Context())
+	if !errors.Is(err, engine.ErrNoMemory) {
+		t.Errorf("a long frame: %v, want ErrNoMemory", err)
+	}
+}
+
+// lateFS holds the first commit of partition 0 back until another attempt has
+// committed it.
+type lateFS struct {
+	fsys.FS
+	ctx                     context.Context // of the test
+	commits                 atomic.Int32
+	arrived, retried, ended chan struct{}
+}
+
+func (l *lateFS) Rename(from, to string) error {
+	if !strings.Contains(to, "committed") || !strings.HasSuffix(to, source.PartName(0)) {
+		return l.FS.Rename(from, to)
+	}
+	wait := func(c chan struct{}) {
+		select {
+		case <-c:
+		case <-l.ctx.Done():
+		}
+	}
+	switch l.commits.Add(1) {
+	case 1:
+		close(l.arrived)
+		wait(l.retried)
+		defer close(l.ended)
+	case 2:
+		defer wait(l.ended)
+		defer close(l.retried)
+	}
+	return l.FS.Rename(from, to)
+}
+
+// An attempt that may commit, is lost with its executor and comes to its
+// rename after its retry did leaves the retry's file as it is.
+func TestLateCommitOfALostExecutor(t *testing.T) {
+	late := &lateFS{FS: fsys.OS, ctx: t.Context(), arrived: make(chan struct{}), retried: make(chan struct{}), ended: make(chan struct{})}
+	s, err := engine.OpenOn(engine.Config{Cores: 2, Executors: 2, Memory: 128 * units.MiB, Temp: t.TempDir()}, late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { check(t, s.Close(), 0, 0) }()
+	var on atomic.Value
+	d := engine.FromFunc(s, "of another length each time", 2, func(t *engine.Task, part int, emit func([]int64) error) error {
+		if part == 0 && t.Number == 0 {
+			on.Store(t.Executor)
+		}
+		return emit(ints(100 + 100*int(t.Number)))
+	}).Checkpoint(t.TempDir())
+	end := background(func() error { _, err := d.Count(context.Background()); return err })
+	<-late.arrived
+	check(t, s.LoseExecutor(on.Load().(id.Executor), "test"), 0, 0)
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	n, err := d.Count(t.Context())
+	check(t, err, n, 300)
 }
 
 // Checkpointing in the midst of a lineage, twice, with readers of both ends.
