@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"github.com/execbench/execbench/engine"
+	"github.com/execbench/execbench/engine/source"
+	"github.com/execbench/execbench/engine/units"
 	"github.com/execbench/execbench/workloads"
 )
 
@@ -71,19 +73,19 @@ var params = []workloads.Param{
 		Doc: "output files; 0 means two for each core"},
 }
 
-// taskBytes is how many bytes of files a map task counts, compressed or not. Each sends on nearly all words
-// that there are, so that larger ones send less in all; they are more than the
-// engine's 32 MiB, and few enough to end together.
-const taskBytes = 128 << 20
+// taskBytes is how many bytes of files a map task counts, a compressed one as
+// the engine weighs it. Each sends on nearly all words that there are, so that
+// larger ones send less in all; they are more than the engine's 32 MiB, and few
+// enough to end together.
+const taskBytes = 128 * units.MiB
 
 // tasksFor returns the number of map tasks: the same for every core.
 func tasksFor(files []workloads.File, cores int) int {
-	bytes := int64(0)
-	for _, f := range files {
-		bytes += f.Bytes
+	list := make([]source.File, len(files))
+	for i, f := range files {
+		list[i] = source.File{Path: f.Path, Size: f.Bytes, Format: source.FormatOf(f.Path)}
 	}
-	wave := taskBytes * int64(cores)
-	return cores * int(max((bytes+wave-1)/wave, 1))
+	return source.PartsFor(list, taskBytes, cores)
 }
 
 // blanks are the bytes that stand between words.
