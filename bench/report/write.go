@@ -59,6 +59,9 @@ func (m *Model) Write(w io.Writer, f Format, o Show) error {
 	}
 	d.table(m.accountTable())
 	d.table(m.memoryTable())
+	if m.Memory.Other < 0 {
+		d.line("%s", otherBelowZero)
+	}
 	if e := &m.Memory; e.EvictedMemory > 0 {
 		d.line("Beside the spills of tasks, shuffle outputs of %s were written to disk (%s) to make room for what no task held.",
 			units.Bytes(e.EvictedMemory), units.Bytes(e.EvictedDisk))
@@ -396,6 +399,9 @@ func sumOf(a, b *int64) *int64 {
 	sum := *a + *b
 	return &sum
 }
+
+// otherBelowZero says how owners can have more than the process.
+const otherBelowZero = "Other is below 0, since what owners reserve need not be resident (pages nobody has written to), and what they reserve on the Go heap is the Go runtime's too."
 
 // memoryTable shows the sample with the highest RSS: reserved by owner +
 // runtime + other = RSS.

@@ -270,3 +270,19 @@ func TestFormats(t *testing.T) {
 		keys[f.Key()] = true
 	}
 }
+
+// Owners may have reserved more than is resident: the report says how that can
+// be, and says it then only.
+func TestOtherBelowZeroIsExplained(t *testing.T) {
+	for _, c := range []struct{ rss, want int64 }{{100 << 20, 8 << 20}, {92 << 20, 0}, {80 << 20, -12 << 20}} {
+		m := Model{}
+		m.Memory.sample(&event.MemorySample{At: 1, RSS: c.rss, Runtime: 12 << 20, Accounts: []event.Account{{Name: "free pages", Bytes: 80 << 20}}})
+		var out bytes.Buffer
+		if err := m.Write(&out, Terminal, Show{}); err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Contains(out.String(), "Other is below 0"); m.Memory.Other != c.want || said != (c.want < 0) {
+			t.Errorf("RSS %d: other %d, want %d; explained: %v", c.rss, m.Memory.Other, c.want, said)
+		}
+	}
+}
