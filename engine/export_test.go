@@ -5,6 +5,7 @@ import (
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/units"
 )
 
 // What tests of the public behaviour must do behind its back.
@@ -16,6 +17,29 @@ func RemoveBlock(s *Session, b block.ID) (found bool) {
 		found = g.store.Remove(b) || found
 	}
 	return found
+}
+
+// FlipBlock changes a bit in the midst of a block of bytes that is in memory.
+func FlipBlock(s *Session, b block.ID) error {
+	for g := range s.groups.live() {
+		data, release, err := g.store.GetBytes(b)
+		if err != nil {
+			return err
+		}
+		data[len(data)/2] ^= 4
+		release()
+	}
+	return nil
+}
+
+// Crowd reserves all memory that is free but for so many bytes, until it is
+// told otherwise.
+func Crowd(s *Session, leave units.Bytes) (release func()) {
+	r, err := s.memory.Reserve("crowd", s.memory.Free()-int64(leave))
+	if err != nil {
+		panic(err)
+	}
+	return r.Release
 }
 
 // HasBlock tells whether a block is there.

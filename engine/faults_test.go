@@ -134,10 +134,10 @@ func readOutput(dir string) ([]string, error) {
 	return lines, nil
 }
 
-// trial is one run of chores.
+// trial is one run of jobs.
 type trial struct {
 	answer string
-	err    error // of chores, or of opening the session
+	err    error // of the jobs, or of opening the session
 	closed error
 	rec    *recorder
 	files  *fsys.Faulty
@@ -155,9 +155,16 @@ func (r *trial) closeSoon() {
 	<-began
 }
 
-// try runs chores on a file system with a fault, and checks that nothing is
-// left that the fault cannot explain. settings come on top of chores' own.
+// try runs chores on a file system with a fault, on one worker.
 func try(t *testing.T, f fsys.Fault, hook func(*trial, event.Event), settings ...string) *trial {
+	t.Helper()
+	return tryOf(t, 1, chores, f, hook, settings...)
+}
+
+// tryOf runs jobs on a file system with a fault, and checks that nothing is
+// left that the fault cannot explain. settings come on top of all trials' own.
+func tryOf(t *testing.T, cores int, jobs func(context.Context, *engine.Session, string) (string, error), f fsys.Fault,
+	hook func(*trial, event.Event), settings ...string) *trial {
 	t.Helper()
 	dir := t.TempDir()
 	var text strings.Builder
@@ -176,11 +183,11 @@ func try(t *testing.T, f fsys.Fault, hook func(*trial, event.Event), settings ..
 	if hook != nil {
 		r.rec.hook = func(e event.Event) { hook(r, e) }
 	}
-	r.s, r.err = engine.OpenOn(engine.Config{Cores: 1, Memory: 48 * units.MiB, Temp: temp, Events: []event.Sink{r.rec},
+	r.s, r.err = engine.OpenOn(engine.Config{Cores: cores, Memory: units.Bytes(32+16*cores) * units.MiB, Temp: temp, Events: []event.Sink{r.rec},
 		Conf: conf(append([]string{"shuffle.storage", "disk", "task.maxDirectResultSize", "1KiB",
 			"unsafe.exceptionOnMemoryLeak", "true", "storage.exceptionOnPinLeak", "true"}, settings...)...)}, r.files)
 	if r.err == nil {
-		r.answer, r.err = chores(t.Context(), r.s, dir)
+		r.answer, r.err = jobs(t.Context(), r.s, dir)
 		r.idle(t)
 		r.closed = r.s.Close()
 		if r.closed == nil {
@@ -330,6 +337,19 @@ func sound(t *testing.T, f fsys.Fault) (answer string, places int) {
 	return r.answer, r.files.Counted()
 }
 
+// right reports whether the answer came in spite of a fault. If it did not, the
+// error must tell of the fault; if one came, it must be the one that is wanted.
+func (r *trial) right(t *testing.T, want string, f fsys.Fault) bool {
+	t.Helper()
+	switch {
+	case r.err == nil && r.answer != want:
+		t.Errorf("the answer is wrong:\n%s\nwant\n%s", r.answer, want)
+	case r.err != nil && !tells(r.err, f):
+		t.Errorf("the error does not tell of the fault: %v", r.err)
+	}
+	return r.err == nil
+}
+
 // TestFaultsOfFiles fails one file operation after the other.
 func TestFaultsOfFiles(t *testing.T) {
 	for _, f := range []fsys.Fault{
@@ -342,14 +362,7 @@ func TestFaultsOfFiles(t *testing.T) {
 			want, n := sound(t, f)
 			strike(t, n, 4, func(k int) bool {
 				f.K = k
-				r := try(t, f, nil)
-				switch {
-				case r.err == nil && r.answer != want:
-					t.Errorf("the answer is wrong:\n%s\nwant\n%s", r.answer, want)
-				case r.err != nil && !tells(r.err, f):
-					t.Errorf("the error does not tell of the fault: %v", r.err)
-				}
-				return r.err == nil
+				return try(t, f, nil).right(t, want, f)
 			})
 		})
 	}
@@ -466,6 +479,12 @@ func halve(path string) error {
 func TestFaultsAtEveryEvent(t *testing.T) {
 	want, _ := sound(t, fsys.Fault{})
 	n := len(try(t, fsys.Fault{}, nil).rec.events()) - 1 // the last tells that all is over
+	interrupt(t, want, n, func(hook func(*trial, event.Event)) *trial { return try(t, fsys.Fault{}, hook) })
+}
+
+// interrupt ends something at the events from 1 to n of runs whose right answer
+// is want.
+func interrupt(t *testing.T, want string, n int, run func(hook func(*trial, event.Event)) *trial) {
 	for name, end := range map[string]func(r *trial, last id.Task, job id.Job){
 		"kill":          func(r *trial, last id.Task, _ id.Job) { r.s.KillTask(last, "fault") },
 		"cancel":        func(r *trial, _ id.Task, job id.Job) { r.s.CancelJob(job, "fault") },
@@ -476,7 +495,7 @@ func TestFaultsAtEveryEvent(t *testing.T) {
 			strike(t, n, 4, func(k int) bool {
 				var mu sync.Mutex // events come from several goroutines
 				seen, last, job := 0, id.Task(-1), id.Job(-1)
-				r := try(t, fsys.Fault{}, func(r *trial, e event.Event) {
+				r := run(func(r *trial, e event.Event) {
 					mu.Lock()
 					switch e := e.(type) {
 					case *event.JobStart:
