@@ -17,6 +17,7 @@ import (
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/source"
+	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -105,6 +106,30 @@ func TestCLN_003_ReliableCheckpoint(t *testing.T) {
 	// Nothing temporary is left beside the parts.
 	left, err := filepath.Glob(filepath.Join(dir, "*", "*"))
 	check(t, err, len(left), 4)
+}
+
+// While the checkpoint is written its input is lost, so that the map stage
+// before it is tried again.
+func TestCLN_003_StageTriedAgainWhileItIsWritten(t *testing.T) {
+	var r *rig
+	jobs := 0
+	r = start(t, engine.Config{Conf: conf("shuffle.storage", "disk")}, func(e event.Event) {
+		if _, ok := e.(*event.JobStart); ok {
+			if jobs++; jobs == 2 { // the one that writes
+				damages["all files deleted"](t, r)
+			}
+		}
+	})
+	d := engine.Repartition(engine.Range(r.Session, 1000, 4), 3).Checkpoint(t.TempDir())
+	first, err := d.Collect(t.Context())
+	check(t, err, len(first), 1000)
+	if r.rec.ended(task.FetchFailed) == 0 {
+		t.Error("nothing failed to be fetched")
+	}
+	for range 2 {
+		again, err := d.Collect(t.Context())
+		check(t, err, again, first)
+	}
 }
 
 func TestCLN_003_NoRecords(t *testing.T) {

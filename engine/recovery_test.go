@@ -153,9 +153,10 @@ func TestEXE_012_OneRetryRunsOneMoreAttempt(t *testing.T) {
 func TestEXE_014_AFailingMapStageFailsEveryTime(t *testing.T) {
 	r := start(t, engine.Config{Conf: conf("task.maxFailures", "2")})
 	d := engine.Repartition(failing(r.Session, 3, 1000, func(*engine.Task) error { return errors.New("always") }), 2)
-	for range 2 {
+	for run := range 2 {
 		_, err := d.Count(t.Context())
 		wantError(t, err, "always")
+		check(t, nil, r.rec.ended(task.ExceptionFailure), 2*(run+1)) // it was tried, not remembered
 	}
 }
 

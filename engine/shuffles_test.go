@@ -2,7 +2,10 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +28,7 @@ func shuffleFiles(r *rig) (names []string) {
 // A map output is three files: those of the map that fails for good are not
 // there.
 func TestSHUF_008_FilesOfAShuffle(t *testing.T) {
-	for fails, want := range map[bool]int{true: 3, false: 6} {
+	for fails, maps := range map[bool]int{true: 1, false: 2} {
 		r := start(t, engine.Config{Cores: 1, Conf: conf("shuffle.storage", "disk", "task.maxFailures", "1")})
 		d := engine.MapBatches(keyed(r.Session, 1000, 10, 2), func(t *engine.Task, dst, src []engine.Pair[int64, int64]) ([]engine.Pair[int64, int64], error) {
 			if fails && t.Partition == 1 {
@@ -39,9 +42,15 @@ func TestSHUF_008_FilesOfAShuffle(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if names := shuffleFiles(r); len(names) != want {
-			t.Errorf("one map fails: %v: files %v, want %d", fails, names, want)
+		var want []string
+		for m := range maps {
+			for _, suffix := range []string{"checksum.CRC32C", "data", "index"} {
+				want = append(want, fmt.Sprintf("shuffle_0_%d_0.%s", m, suffix))
+			}
 		}
+		names := shuffleFiles(r)
+		slices.Sort(names)
+		check(t, nil, names, want)
 	}
 }
 
@@ -69,28 +78,35 @@ func TestSHUF_020_FewBlocksOfMany(t *testing.T) {
 	}
 }
 
-// Compression changes no answer, and a shuffle that is let go leaves no file.
+// Compression changes no answer, what is to be smaller is, and a shuffle that
+// is let go leaves no file.
 func TestSHUF_021_CompressionOfShufflesAndSpills(t *testing.T) {
+	const rows, keys = 20_000, 1000
+	pad := strings.Repeat("x", 1000) // so that few rows do not fit
+	written, spilled := map[string]int64{}, map[string]int64{}
 	for _, shuffles := range []string{"true", "false"} {
 		for _, spills := range []string{"true", "false"} {
-			r := start(t, engine.Config{Memory: 64 * units.MiB, Conf: conf("shuffle.storage", "disk",
+			r := start(t, engine.Config{Cores: 1, Memory: 48 * units.MiB, Conf: conf("shuffle.storage", "disk",
 				"shuffle.compress", shuffles, "shuffle.spill.compress", spills, "io.compression.codec", "lz4")})
 			scope := r.Scope()
-			groups, err := engine.GroupByKey(keyed(scope, 200_000, 1000, 4), engine.Partitions(3)).Collect(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := map[int64]int64{}
-			for _, g := range groups {
-				for _, v := range g.Value {
-					got[g.Key] += v
+			wide := engine.Map(keyed(scope, rows, keys, 4), func(p engine.Pair[int64, int64]) engine.Pair[int64, string] {
+				return engine.Pair[int64, string]{Key: p.Key, Value: pad + fmt.Sprint(p.Value)}
+			})
+			got, err := engine.Map(engine.GroupByKey(wide, engine.Partitions(1)), func(g engine.Pair[int64, []string]) engine.Pair[int64, int64] {
+				sum := int64(0)
+				for _, text := range g.Value {
+					v, err := strconv.ParseInt(text[len(pad):], 10, 64)
+					if err != nil {
+						panic(err)
+					}
+					sum += v
 				}
-			}
-			want := wantSums(200_000, 1000)
-			for k, v := range want {
-				if got[k] != v {
-					t.Fatalf("shuffles %s, spills %s: key %d has %d, want %d", shuffles, spills, k, got[k], v)
-				}
+				return engine.Pair[int64, int64]{Key: g.Key, Value: sum}
+			}).Collect(t.Context())
+			wantPairs(t, err, got, wantSums(rows, keys))
+			for _, e := range of[*event.TaskEnd](r.rec) {
+				written[shuffles] += e.Metrics[task.ShuffleBytesWritten]
+				spilled[spills] += e.Metrics[task.DiskBytesSpilled]
 			}
 			if len(shuffleFiles(r)) != 4*3 {
 				t.Errorf("files %v", shuffleFiles(r))
@@ -99,6 +115,11 @@ func TestSHUF_021_CompressionOfShufflesAndSpills(t *testing.T) {
 			if names := shuffleFiles(r); len(names) != 0 {
 				t.Errorf("files are left of a shuffle that was let go: %v", names)
 			}
+		}
+	}
+	for what, bytes := range map[string]map[string]int64{"written": written, "spilled": spilled} {
+		if bytes["true"] == 0 || 2*bytes["true"] > bytes["false"] {
+			t.Errorf("%d bytes %s with compression, %d without", bytes["true"], what, bytes["false"])
 		}
 	}
 }

@@ -97,6 +97,9 @@ func TestSHUF_001_FirstCommitWins(t *testing.T) {
 		if place != Disk {
 			continue
 		}
+		if names := r.disk.Names(); len(names) != 3 {
+			t.Errorf("files of two attempts are there: %v", names)
+		}
 		// A data file that its index denies makes room for the new one.
 		data := r.disk.Path(string(block.ShuffleData(1, 5)))
 		for i, harm := range []func() error{
