@@ -895,7 +895,7 @@ func (p *pulling) over(r *rig) *engine.Dataset[engine.Pair[int64, int64]] {
 // Map tasks that were done where an executor is lost end a second time, as
 // resubmitted, and run again in their stage attempt, each once; the answer is
 // right, and what they had done is counted once.
-func TestDAG_006_TSM_007_DoneMapTasksOfALostExecutor(t *testing.T) {
+func TestTSM_007_DoneMapTasksOfALostExecutor(t *testing.T) {
 	for _, where := range []string{"memory", "disk"} {
 		p := newPulling()
 		r := start(t, engine.Config{Cores: 4, Executors: 2, Conf: conf("shuffle.storage", where)}, p.hook)

@@ -31,9 +31,12 @@ func TestJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := readTests(strings.NewReader(events))
+	tests, failures, err := readTests(strings.NewReader(events))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if want := []string{"p: TestShares: FAILED", "q: FAILED\n\tpanic: no"}; !slices.Equal(failures, want) {
+		t.Errorf("failures %q, want %q", failures, want)
 	}
 	rows, problems := judge(ids, aside, tests)
 	want := []row{

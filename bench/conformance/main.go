@@ -2,7 +2,7 @@
 // in engine/docs/conformance.md. It reads what `go test -json` prints on its
 // standard input, matches tests to behaviours by the ID in their names, and
 // fails if any behaviour has no test that ran and passed and no reason why
-// it does not apply.
+// it does not apply, or if anything else of the run failed.
 //
 //	go test -json ./engine/... ./bench/report/... | go run ./bench/conformance
 package main
@@ -23,7 +23,7 @@ const (
 
 func main() { os.Exit(run(os.Stdin, os.Stdout, os.Stderr)) }
 
-// run returns the exit code: 0 all hold, 1 some do not, 2 unreadable input.
+// run returns the exit code: 0 all hold, 1 some do not or something failed, 2 unreadable input.
 func run(in io.Reader, out, errs io.Writer) int {
 	f, err := os.Open(catalogueFile)
 	if err != nil {
@@ -41,7 +41,7 @@ func run(in io.Reader, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "conformance:", err)
 		return 2
 	}
-	tests, err := readTests(in)
+	tests, failures, err := readTests(in)
 	if err != nil {
 		fmt.Fprintln(errs, "conformance:", err)
 		return 2
@@ -51,6 +51,7 @@ func run(in io.Reader, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "conformance:", err)
 		return 2
 	}
+	problems = append(problems, failures...)
 	for _, p := range problems {
 		fmt.Fprintln(errs, p)
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"io"
 	"io/fs"
@@ -92,74 +91,4 @@ func comments(text string) []string {
 	}
 	flush()
 	return blocks
-}
-
-// outcome is how the tests of a behaviour ended.
-type outcome struct {
-	passed, failed, skipped []string
-}
-
-// readTests reads the events of go test -json and returns how tests ended, by
-// the IDs in their names. A package that does not build or panics fails the
-// tests that it did not end.
-func readTests(r io.Reader) (map[string]*outcome, error) {
-	tests := map[string]*outcome{}
-	running := map[string][]string{} // by package and test: its IDs
-	at := func(id string) *outcome {
-		if tests[id] == nil {
-			tests[id] = &outcome{}
-		}
-		return tests[id]
-	}
-	events := json.NewDecoder(bufio.NewReader(r))
-	for {
-		var e struct{ Action, Package, Test string }
-		if err := events.Decode(&e); err == io.EOF {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("cannot read the events of go test -json: %w", err)
-		}
-		ids := idsOf(e.Test)
-		if len(ids) == 0 {
-			continue
-		}
-		key := e.Package + " " + e.Test
-		for _, id := range ids {
-			switch e.Action {
-			case "run":
-				running[key] = ids
-			case "pass":
-				at(id).passed = append(at(id).passed, e.Test)
-			case "fail":
-				at(id).failed = append(at(id).failed, e.Test)
-			case "skip":
-				at(id).skipped = append(at(id).skipped, e.Test)
-			}
-		}
-		if e.Action == "pass" || e.Action == "fail" || e.Action == "skip" {
-			delete(running, key)
-		}
-	}
-	for key, ids := range running {
-		_, test, _ := strings.Cut(key, " ")
-		for _, id := range ids {
-			at(id).failed = append(at(id).failed, test+" (did not end)")
-		}
-	}
-	return tests, nil
-}
-
-// idsOf returns the IDs in a test's name that its parent's name does not
-// already carry, so that a subtest counts once.
-func idsOf(test string) []string {
-	i := strings.LastIndexByte(test, '/')
-	var ids []string
-	for rest := test[i+1:]; ; {
-		m := named.FindStringSubmatchIndex(rest)
-		if m == nil {
-			return ids
-		}
-		ids = append(ids, rest[m[2]:m[3]]+"-"+rest[m[4]:m[5]])
-		rest = rest[m[5]:]
-	}
 }

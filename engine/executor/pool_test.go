@@ -312,8 +312,8 @@ func TestWorkersTellTheirTime(t *testing.T) {
 //
 // NOT APPLICABLE: EXE-015 as to accumulators that are zero, because an
 // accumulator that an attempt has not touched is not there at all.
-// NOT APPLICABLE: EXE-016, because an executor shares its driver's process:
-// the driver cannot lose it and know it again, so nothing registers twice.
+// NOT APPLICABLE: EXE-016, because an executor that was lost stays lost: no
+// heartbeat is answered, and nothing registers again under its name.
 func TestEXE_015_RunningTableAndProgress(t *testing.T) {
 	h := start(t, 2)
 	if r := h.Running(); len(r) != 0 {
