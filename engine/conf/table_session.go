@@ -20,7 +20,7 @@ var sessionKeys = []Key{
 		Doc:     "Write the full megabytes of output files past the system's file cache: whenever that was faster of late than through it (auto), always where the system can, or never.",
 		bind:    func(s *Settings) any { return choice(&s.Direct) }},
 	{Name: "default.parallelism", Kind: KindInt, Default: "0", Min: "0", Max: "16777216", Spark: "cores",
-		Doc:  "Partitions of a wide operation when neither it nor its inputs say; 0 is the number of cores.",
+		Doc:  "Partitions of a source or a wide operation where the caller names none; 0 is the number of cores.",
 		bind: func(s *Settings) any { return &s.Parallelism }},
 	{Name: "logLineage", Kind: KindBool, Default: "false",
 		Doc:  "Log the lineage of every job when it is submitted.",
