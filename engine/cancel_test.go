@@ -14,6 +14,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/scheduler"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -143,6 +144,49 @@ func TestCAN_001_Cancel(t *testing.T) {
 			check(t, nil, len(of[*event.JobStart](r.rec)), before)
 			r.CancelJob(12345, "never was")
 			alive()
+		})
+	}
+}
+
+// A job whose tasks wait for a slot when it is cancelled: none is launched.
+func TestCAN_001_CancelBeforeTasksLaunch(t *testing.T) {
+	for _, mode := range []string{"FIFO", "FAIR"} {
+		t.Run(mode, func(t *testing.T) {
+			submitted := make(chan id.Job, 10)
+			r := start(t, engine.Config{Conf: conf("scheduler.mode", mode)}, func(e event.Event) {
+				if e, ok := e.(*event.StageSubmitted); ok {
+					submitted <- e.Job
+				}
+			})
+			d, started := blocking(r.Session, 2)
+			ctx, free := context.WithCancel(t.Context())
+			defer free()
+			held := background(func() error { _, err := d.Count(ctx); return err })
+			<-started
+			<-started
+			<-submitted
+			wait := background(func() error { _, err := engine.Range(r.Session, 10, 3).Count(t.Context()); return err })
+			job := <-submitted
+			r.CancelJob(job, "no longer wanted")
+			err := wait() // while both workers are busy
+			wantError(t, err, "no longer wanted")
+			var je *engine.JobError
+			if !errors.Is(err, scheduler.ErrCancelled) || !errors.As(err, &je) || je.Job != job {
+				t.Errorf("no cancelled JobError of job %d: %v", job, err)
+			}
+			free()
+			if err := held(); !errors.Is(err, context.Canceled) {
+				t.Errorf("the other job: %v", err)
+			}
+			n, err := engine.Range(r.Session, 10, 3).Count(t.Context())
+			check(t, err, n, 10)
+			for _, e := range of[*event.StageSubmitted](r.rec) {
+				for _, s := range of[*event.TaskStart](r.rec) {
+					if e.Job == job && s.Info.StageAttempt == e.Stage.StageAttempt {
+						t.Errorf("%v of the cancelled job was launched", s.Info.TaskAttempt)
+					}
+				}
+			}
 		})
 	}
 }

@@ -126,6 +126,11 @@ func TestCLN_003_StageTriedAgainWhileItIsWritten(t *testing.T) {
 	if r.rec.ended(task.FetchFailed) == 0 {
 		t.Error("nothing failed to be fetched")
 	}
+	retried := false
+	for _, e := range of[*event.StageSubmitted](r.rec) {
+		retried = retried || e.Job == 1 && e.Stage.Kind == task.ShuffleMapTask && e.Stage.Attempt == 1
+	}
+	check(t, nil, retried, true)
 	for range 2 {
 		again, err := d.Collect(t.Context())
 		check(t, err, again, first)

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
@@ -54,6 +56,9 @@ func Holders(s *Session, b block.ID) (names []string) {
 	}
 	return names
 }
+
+// StarvationTimeout is what the scheduler is told of starvation.timeout.
+func StarvationTimeout(s *Session) time.Duration { return s.starvationTimeout() }
 
 // Groups tells how many executors hold anything, lost ones among them.
 func Groups(s *Session) int { return len(s.groups.all()) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
@@ -154,4 +155,21 @@ func TestSCH_012_BusyExecutorLives(t *testing.T) {
 	close(done)
 	check(t, wait(), 0, 0)
 	check(t, nil, len(of[*event.ExecutorRemoved](r.rec)), 0)
+}
+
+// With one executor nobody is told that a first job waits for a slot, as in
+// Spark's local mode.
+func TestStarvationTimeout(t *testing.T) {
+	for _, c := range []struct {
+		executors int
+		conf      map[string]string
+		want      time.Duration
+	}{
+		{2, nil, 15 * time.Second},
+		{2, conf("starvation.timeout", "70ms"), 70 * time.Millisecond},
+		{1, conf("starvation.timeout", "70ms"), 0},
+	} {
+		r := start(t, engine.Config{Cores: 2, Executors: c.executors, Conf: c.conf})
+		check(t, nil, engine.StarvationTimeout(r.Session), c.want)
+	}
 }

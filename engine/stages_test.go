@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -287,6 +288,85 @@ func TestFairPoolsShareWorkers(t *testing.T) {
 			check(t, errors.Join(a(), b()), 0, 0)
 		})
 	}
+}
+
+// What the allocation file says of pools decides whose tasks are launched. Four
+// slots fall free one after the other, and both pools have tasks for all.
+func TestPOOL_003_SharesOfTheAllocationFile(t *testing.T) {
+	for pool, want := range map[string][]string{
+		"":                       {"a", "b", "a", "b"}, // the first by name, if nothing else tells
+		"<weight>3</weight>":     {"a", "b", "b", "b"},
+		"<minShare>2</minShare>": {"b", "b", "a", "a"},
+	} {
+		t.Run(pool, func(t *testing.T) {
+			allocation := filepath.Join(t.TempDir(), "pools.xml")
+			text := `<allocations><pool name="a"></pool><pool name="b">` + pool + `</pool></allocations>`
+			if err := os.WriteFile(allocation, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			submitted := make(chan struct{}, 3)
+			r := start(t, engine.Config{Cores: 4, Conf: conf("scheduler.mode", "FAIR", "scheduler.allocation.file", allocation)}, func(e event.Event) {
+				if _, ok := e.(*event.StageSubmitted); ok {
+					submitted <- struct{}{}
+				}
+			})
+			inside, leave := make(chan struct{}, 4), make(chan struct{})
+			waits := []func() error{background(func() error {
+				return engine.Range(r.Session, 4, 4).Foreach(context.Background(), func(*engine.Task, []int64) error {
+					inside <- struct{}{}
+					<-leave
+					return nil
+				})
+			})}
+			for range 4 {
+				<-inside
+			}
+			<-submitted
+			order, end := make(chan string, 8), make(chan struct{})
+			for _, name := range []string{"a", "b"} {
+				waits = append(waits, background(func() error {
+					return engine.Range(r.Session, 4, 4).Foreach(engine.WithPool(context.Background(), name), func(*engine.Task, []int64) error {
+						order <- name
+						<-end
+						return nil
+					})
+				}))
+				<-submitted
+			}
+			var got []string
+			for range 4 {
+				leave <- struct{}{}
+				got = append(got, <-order)
+			}
+			close(end)
+			check(t, nil, got, want)
+			for _, wait := range waits {
+				check(t, wait(), 0, 0)
+			}
+		})
+	}
+}
+
+// A task whose description is above rpc.message.maxSize is not launched; its
+// properties are a part of that.
+func TestTSM_018_DescriptionAboveMessageSize(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("rpc.message.maxSize", "1")})
+	count := func(size int) (int64, error) {
+		ctx := engine.WithProperty(t.Context(), "filler", strings.Repeat("x", size))
+		return engine.Range(r.Session, 10, 2).Count(ctx)
+	}
+	n, err := count(1000 << 10)
+	check(t, err, n, 10)
+	before := len(of[*event.TaskStart](r.rec))
+	_, err = count(3 << 20)
+	wantError(t, err, "3.00 MiB", "above spark.rpc.message.maxSize of 1.00 MiB (1048576 bytes)")
+	var je *engine.JobError
+	if !errors.As(err, &je) || je.Job != 1 {
+		t.Errorf("no JobError of job 1: %v", err)
+	}
+	check(t, nil, len(of[*event.TaskStart](r.rec)), before)
+	n, err = count(0)
+	check(t, err, n, 10)
 }
 
 // A sample depends on the order of what it is taken from.
