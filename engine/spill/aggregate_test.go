@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/task"
@@ -253,6 +254,44 @@ func TestSORT_003_AggregatorTellsCollidingKeysApart(t *testing.T) {
 	}
 	if len(counts) != 1000 {
 		t.Errorf("%d keys, want 1000", len(counts))
+	}
+}
+
+// Nor does the table take one long text for another of the same hash and
+// length: not while it fills, nor moved, nor arranged.
+func TestSORT_003_TableTellsCollidingTextsApart(t *testing.T) {
+	b := newBench(t, 64*units.MiB)
+	g, _ := filled(t, b, 0)
+	defer g.close()
+	table := textTable[string, int64]{arena: &g.arena}
+	const slot = unsafe.Sizeof(textSlot[int64]{})
+	table.reset(make([]byte, 2048*slot))
+	// Tokens made by hand: 1000 texts under two hashes, ten copies each.
+	for round := range 10 {
+		if round == 5 {
+			table.moveTo(make([]byte, 4096*slot))
+		}
+		for i := range 1000 {
+			hash := uint64(i%2) << 31
+			k := codec.TextToken{A: hash, B: codec.LongToken, Hash: hash}
+			at := table.search(&k, place(k.Hash, len(table.slots)), fmt.Sprintf("a text too long for two words, %04d", i))
+			if (at&isNew != 0) != (round == 0) {
+				t.Fatalf("round %d, text %d: slot %#x", round, i, at)
+			}
+			table.slots[at&^isNew].state++
+		}
+	}
+	table.arrange()
+	rows, next := table.read(make([]pair[string, int64], 0, 2000), 0)
+	counts := map[string]int64{}
+	for _, r := range rows {
+		counts[r.Key] += r.Value
+		if r.Value != 10 {
+			t.Errorf("text %q counts %d", r.Key, r.Value)
+		}
+	}
+	if len(counts) != 1000 || len(rows) != 1000 || next != -1 {
+		t.Errorf("%d texts in %d rows, want 1000", len(counts), len(rows))
 	}
 }
 
