@@ -15,6 +15,7 @@ import (
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/result"
 	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
 )
 
 func TestTSM_001_FourFailuresOfOneTaskAbort(t *testing.T) {
@@ -106,18 +107,27 @@ func TestTSM_004_LostExecutor(t *testing.T) {
 }
 
 func TestTSM_005_LaunchingAttemptsAreNotToBlame(t *testing.T) {
-	cfg := two(1)
-	cfg.MaxFailures = 1
-	h := newHarness(t, cfg)
-	h.submit(0, h.node(2))
-	for _, n := range h.attemptsOn("a") {
-		h.gone(n) // never reported as running
+	for _, reported := range []bool{false, true} {
+		cfg := two(1)
+		cfg.MaxFailures = 1
+		h := newHarness(t, cfg)
+		h.submit(0, h.node(2))
+		n := h.attemptsOn("a")[0]
+		if reported {
+			h.running(n)
+		}
+		h.gone(n)
+		h.do(&ExecutorLost{Executor: "a", Reason: "gone", CausedByApp: true})
+		if reported {
+			h.failedWith(0, "failed 1 times", "executor a is lost")
+			h.diesAll()
+		} else {
+			h.active(0)
+			h.finish()
+			h.succeeded(0, 2)
+		}
+		h.empty()
 	}
-	h.do(&ExecutorLost{Executor: "a", Reason: "gone", CausedByApp: true})
-	h.active(0)
-	h.finish()
-	h.succeeded(0, 2)
-	h.empty()
 }
 
 func TestTSM_006_DrainingSetForgetsALostAttempt(t *testing.T) {
@@ -502,13 +512,47 @@ func TestTSM_018_DescriptionTooLarge(t *testing.T) {
 	h.empty()
 }
 
-func TestTSM_019_NamesAndOrder(t *testing.T) {
-	names := map[string]bool{}
-	for _, s := range []id.StageAttempt{{}, {Attempt: 1}, {Stage: 1, Attempt: 1}} {
-		names["TaskSet_"+s.String()] = true
+// What is compared, and named beside the limit, is the size of one description
+// with all that it holds, of which the job's properties are the most here.
+func TestTSM_018_SizeOfADescription(t *testing.T) {
+	cfg := one(2)
+	h := newHarness(t, cfg)
+	h.submit(0, h.node(2), "big", strings.Repeat("x", 2000))
+	size := len(task.AppendDescription(nil, h.tasks[0]))
+	h.finish()
+	if size < 2000 {
+		t.Fatalf("%d bytes", size)
 	}
-	if len(names) != 3 {
-		t.Fatal(names)
+	cfg.MaxMessage = units.Bytes(size)
+	h = newHarness(t, cfg)
+	h.submit(0, h.node(2), "big", strings.Repeat("x", 2000))
+	if len(h.order) != 2 {
+		t.Fatalf("of 2 descriptions of the limit's size each, %d are launched", len(h.order))
+	}
+	h.finish()
+	h.succeeded(0, 2)
+	cfg.MaxMessage--
+	h = newHarness(t, cfg)
+	h.submit(0, h.node(2), "big", strings.Repeat("x", 2000))
+	h.failedWith(0, fmt.Sprintf("(%d bytes) is above spark.rpc.message.maxSize of ", size), fmt.Sprintf("(%d bytes);", size-1))
+	h.empty()
+}
+
+func TestTSM_019_NamesAndOrder(t *testing.T) {
+	r := newHarness(t, one(1))
+	r.submit(0, r.node(1, r.shuffle(r.node(1), 1)))
+	var names []string
+	name := func() { names = append(names, r.core.sets[0].leaf.name) }
+	name()
+	r.ok(r.find(0, 0))
+	r.fetchFail(r.find(1, 0), 0, 0, "driver")
+	r.after(delay)
+	name()
+	r.ok(r.find(0, 0))
+	name()
+	r.finish()
+	if !slices.Equal(names, []string{"TaskSet_0.0", "TaskSet_0.1", "TaskSet_1.1"}) {
+		t.Fatalf("names %q", names)
 	}
 	h := newHarness(t, one(1))
 	h.submit(0, h.node(3))
@@ -720,6 +764,11 @@ func TestPOOL_003_FairOrder(t *testing.T) {
 	if got := order(2, 4); got != "BAC" {
 		t.Errorf("A 2, C 4: %s", got)
 	}
+	heavy := []*poolNode{{name: "a", weight: 1, running: 2}, {name: "b", weight: 3, running: 3}}
+	slices.SortStableFunc(heavy, fair)
+	if heavy[0].name != "b" {
+		t.Error("3 running of weight 3 come after 2 of weight 1")
+	}
 	tie := []*poolNode{{name: "b", weight: 1}, {name: "a", weight: 1}}
 	slices.SortStableFunc(tie, fair)
 	if tie[0].name != "a" {
@@ -753,7 +802,7 @@ func TestPOOL_004_DefaultAndUnknownPools(t *testing.T) {
 	h.empty()
 }
 
-func TestFairSharing(t *testing.T) {
+func TestPOOL_003_WeightsShareTheSlots(t *testing.T) {
 	cfg := one(4)
 	cfg.Mode = conf.FAIR
 	cfg.Pools = []conf.Pool{{Name: "heavy", Mode: conf.FIFO, Weight: 3}, {Name: "light", Mode: conf.FIFO, Weight: 1}}
