@@ -322,7 +322,8 @@ func TestSHUF_007_ChecksumsOfBlocks(t *testing.T) {
 }
 
 // A writer that has spilled and finds its memory taken says what it asked for
-// and what there was, and leaves nothing.
+// and what there was, and leaves nothing. The pages that it gave up are
+// another's: it writes nothing there any more.
 func TestSHUF_016_MemoryGoneAfterASpill(t *testing.T) {
 	r := newRig(t, 2*units.MiB, Config{})
 	err := r.attempt(1, func(env spill.Env) error {
@@ -336,12 +337,27 @@ func TestSHUF_016_MemoryGoneAfterASpill(t *testing.T) {
 		if err := w.Add(count(10_000)); err != nil {
 			return err
 		}
-		for greedy.Acquire(64<<10) == 64<<10 { // the writer spills for it
+		var pages []*memory.Page
+		for { // the writer spills for it
+			p, err := greedy.Alloc(firstPage)
+			if err != nil {
+				break
+			}
+			for i := range p.Data {
+				p.Data[i] = 0xa5
+			}
+			pages = append(pages, p)
 		}
 		if r.metrics[task.SpillCount] == 0 {
 			t.Error("nothing was spilled")
 		}
-		return w.Add(count(10_000))
+		err = w.Add(count(10_000))
+		for i, p := range pages {
+			if slices.ContainsFunc(p.Data, func(b byte) bool { return b != 0xa5 }) {
+				t.Errorf("page %d of %d has been written to", i, len(pages))
+			}
+		}
+		return err
 	})
 	refusal, ok := errors.AsType[*memory.NoMemoryError](err)
 	if !ok || !errors.Is(err, memory.ErrNoMemory) {
