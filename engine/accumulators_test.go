@@ -119,6 +119,9 @@ func TestACC_003_AttemptsBeginAtZero(t *testing.T) {
 
 // The metrics of a stage are those of its own attempts: nothing of another
 // stage, and nothing of an attempt before.
+//
+// NOT APPLICABLE: ACC-005 as to accumulator ids, because a task's metrics are
+// fields of its end event, added up by stage and attempt, and no accumulators.
 func TestACC_005_FiguresOfStagesDoNotMix(t *testing.T) {
 	r := start(t, engine.Config{Conf: conf("shuffle.storage", "disk")})
 	repeat := func(n int) func([]int64, int64) []int64 {

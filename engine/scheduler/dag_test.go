@@ -147,6 +147,9 @@ func TestDAG_005_FetchFailureOfAnOldAttemptIsIgnored(t *testing.T) {
 	h.empty()
 }
 
+// NOT APPLICABLE: DAG-006 as to a new attempt of the map stage, because
+// attempts end with their executor, so that the set lives yet when outputs go
+// and runs those tasks again itself.
 func TestDAG_006_OutputsLostWhileTheStageRuns(t *testing.T) {
 	h := newHarness(t, two(2))
 	_, r := mapReduce(h, 3, 1)
@@ -168,6 +171,21 @@ func TestDAG_006_OutputsLostWhileTheStageRuns(t *testing.T) {
 	h.succeeded(0, 1)
 	if !h.core.outputs.complete(0) {
 		t.Fatal("outputs are missing")
+	}
+	// The three and those run again had all begun, in the one set, before
+	// anything of the reduce stage was.
+	stages := h.lines("event StageSubmitted")
+	if len(stages) != 2 || !strings.HasPrefix(stages[0], "event StageSubmitted 0.0") || !strings.HasPrefix(stages[1], "event StageSubmitted 1.0") {
+		t.Fatalf("submitted %q", stages)
+	}
+	starts := 0
+	for _, l := range h.out[:slices.Index(h.out, stages[1])] {
+		if strings.HasPrefix(l, "event TaskStart") {
+			starts++
+		}
+	}
+	if starts != 3+done {
+		t.Fatalf("%d attempts of 3 tasks, %d of them twice", starts, done)
 	}
 	h.empty()
 }

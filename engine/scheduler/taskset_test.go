@@ -225,12 +225,15 @@ func TestTSM_007_WinnersExecutorDies(t *testing.T) {
 	}
 }
 
+// NOT APPLICABLE: TSM-008 as to output that exists, because no task can find
+// any: whether the folder is free is seen before the job begins, and no two
+// attempts write to one file.
 func TestTSM_008_FailuresThatNoRetryMends(t *testing.T) {
 	h := newHarness(t, one(1))
 	h.submit(0, h.node(1))
 	n := h.order[0]
-	h.failWith(n, &task.Failure{Kind: task.ExceptionFailure, NoRetry: true, Message: "output exists"})
-	h.failedWith(0, "no retry can mend", "output exists")
+	h.failWith(n, &task.Failure{Kind: task.ExceptionFailure, NoRetry: true, Message: "the result cannot be encoded"})
+	h.failedWith(0, "no retry can mend", "the result cannot be encoded")
 	if h.infos[n].Reason != task.ExceptionFailure {
 		t.Fatal("no TaskEnd")
 	}
