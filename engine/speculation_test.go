@@ -28,19 +28,30 @@ func straggling(s *engine.Session, parts int) *engine.Dataset[int64] {
 	})
 }
 
-// copied checks that of one task a copy was made, which won.
+// copied checks that of the last task a copy was made, which won. Another task
+// that a busy machine held up may have one, too.
 func copied(t *testing.T, r *rig, parts int) {
 	t.Helper()
-	if list := of[*event.SpeculativeTaskSubmitted](r.rec); len(list) != 1 || int(list[0].Index) != parts-1 || int(list[0].Partition) != parts-1 {
-		t.Errorf("copies announced: %+v", list)
+	announced := 0
+	for _, e := range of[*event.SpeculativeTaskSubmitted](r.rec) {
+		if e.Index != e.Partition {
+			t.Errorf("a copy of task %d was announced, partition %d", e.Index, e.Partition)
+		}
+		if int(e.Index) == parts-1 {
+			announced++
+		}
+	}
+	if announced != 1 {
+		t.Errorf("%d copies were announced", announced)
 	}
 	var first, second int
 	for _, e := range of[*event.TaskEnd](r.rec) {
 		i := &e.Info
 		switch {
+		case int(i.Index) != parts-1:
 		case i.Speculative:
 			second++
-			if e.Reason != task.Success || i.Number != 1 || int(i.Index) != parts-1 {
+			if e.Reason != task.Success || i.Number != 1 {
 				t.Errorf("the copy ended with %v: %+v", e.Reason, i)
 			}
 		case e.Reason != task.Success:

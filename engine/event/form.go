@@ -251,7 +251,9 @@ func (c *codec) failure(f *task.Failure) {
 	c.text(&f.Stack)
 	bits := bit(f.NoRetry, 0) | bit(f.CausedByApp, 1)
 	c.flags(&bits)
-	f.NoRetry, f.CausedByApp = bits&1 != 0, bits&2 != 0
+	if c.reading { // what is written may be anybody's
+		f.NoRetry, f.CausedByApp = bits&1 != 0, bits&2 != 0
+	}
 	c.name((*string)(&f.Fetch.Executor))
 	number(c, &f.Fetch.Shuffle, 0)
 	number(c, &f.Fetch.Map, 0)
@@ -267,7 +269,9 @@ func (c *codec) update(a *task.AccumUpdate) {
 	c.bytes(&a.Value)
 	bits := bit(a.CountFailed, 0)
 	c.flags(&bits)
-	a.CountFailed = bits&1 != 0
+	if c.reading {
+		a.CountFailed = bits&1 != 0
+	}
 }
 
 func (*SpeculativeTaskSubmitted) kind() uint8 { return kindSpeculativeTaskSubmitted }
