@@ -6,7 +6,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,21 +79,12 @@ func skips(f *ast.FuncDecl) bool {
 // behaviour of the catalogue without running any, so that whoever renames or
 // drops one hears of it at once. Whether they pass only a run tells.
 func TestEveryBehaviourIsCarried(t *testing.T) {
-	f, err := os.Open(filepath.Join(root, catalogueFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ids, err := readCatalogue(f)
+	ids, aside, err := readModule(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(ids) != behaviours {
 		t.Errorf("the catalogue has %d behaviours, not %d", len(ids), behaviours)
-	}
-	aside, err := readReasons(os.DirFS(filepath.Join(root, testsBelow)))
-	if err != nil {
-		t.Fatal(err)
 	}
 	_, problems := judge(ids, aside, carriers(t, filepath.Join(root, testsBelow), filepath.Join(root, "bench", "report")))
 	for _, p := range problems {

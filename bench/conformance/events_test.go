@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -82,16 +81,7 @@ func TestReadTests(t *testing.T) {
 // anything fails that no ID tells of.
 func TestRun(t *testing.T) {
 	t.Chdir(root)
-	f, err := os.Open(catalogueFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	ids, err := readCatalogue(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	aside, err := readReasons(os.DirFS(testsBelow))
+	ids, aside, err := readModule(".")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,18 +25,7 @@ func main() { os.Exit(run(os.Stdin, os.Stdout, os.Stderr)) }
 
 // run returns the exit code: 0 all hold, 1 some do not or something failed, 2 unreadable input.
 func run(in io.Reader, out, errs io.Writer) int {
-	f, err := os.Open(catalogueFile)
-	if err != nil {
-		fmt.Fprintln(errs, "conformance:", err)
-		return 2
-	}
-	defer f.Close()
-	ids, err := readCatalogue(f)
-	if err != nil {
-		fmt.Fprintln(errs, "conformance:", err)
-		return 2
-	}
-	aside, err := readReasons(os.DirFS(testsBelow))
+	ids, aside, err := readModule(".")
 	if err != nil {
 		fmt.Fprintln(errs, "conformance:", err)
 		return 2

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 )
@@ -14,6 +16,21 @@ var (
 	named      = regexp.MustCompile(`(?:^|[^A-Z]|Test)([A-Z]{3,4})[-_](\d{3})(?:\D|$)`)
 	asideLine  = regexp.MustCompile(`NOT APPLICABLE: ([A-Z]{3,4}-\d{3}(?:, [A-Z]{3,4}-\d{3})*), because (.*)`)
 )
+
+// readModule reads the catalogue of the module in a folder, and why behaviours
+// stand aside.
+func readModule(dir string) (ids []string, aside map[string]string, err error) {
+	f, err := os.Open(filepath.Join(dir, catalogueFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	if ids, err = readCatalogue(f); err != nil {
+		return nil, nil, err
+	}
+	aside, err = readReasons(os.DirFS(filepath.Join(dir, testsBelow)))
+	return ids, aside, err
+}
 
 // readCatalogue returns the IDs in the order of the catalogue.
 func readCatalogue(r io.Reader) ([]string, error) {
