@@ -105,6 +105,7 @@ func TestSHUF_001_FirstCommitWins(t *testing.T) {
 		for i, harm := range []func() error{
 			func() error { return os.Remove(data) },
 			func() error { return os.Truncate(data, 30) },
+			func() error { return os.Truncate(data, 4096) }, // longer than it was
 		} {
 			if err := harm(); err != nil {
 				t.Fatal(err)

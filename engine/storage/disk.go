@@ -194,15 +194,20 @@ func (d *Disk) closed(info *fileInfo) {
 	d.mu.Unlock()
 }
 
-// Size returns the size of a committed file, and whether there is one.
+// Size returns the size that a committed file has on the disk now, whoever
+// wrote to it, and whether it is there.
 func (d *Disk) Size(name string) (int64, bool) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	info := d.mu.files[name]
-	if info == nil {
+	known := d.mu.files[name] != nil
+	d.mu.Unlock()
+	if !known {
 		return 0, false
 	}
-	return info.size, true
+	info, err := d.fs.Stat(d.Path(name))
+	if err != nil {
+		return 0, false
+	}
+	return info.Size(), true
 }
 
 // Names returns the names of the committed files, sorted.
