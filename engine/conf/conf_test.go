@@ -103,6 +103,31 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// Defaults that the conformance catalogue names.
+func TestDefaultsOfTheCatalogue(t *testing.T) {
+	s, _, err := Parse(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, _, err := Parse(map[string]string{"rpc.message.maxSize": "1", "task.maxDirectResultSize": "3m"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, holds := range map[string]bool{
+		"BAR-001 slots are looked for 40 times":      s.Barrier.CheckMaxFailures == 40,
+		"BAR-001 every 15 s":                         s.Barrier.CheckInterval == 15*time.Second,
+		"CAN-008 1000 groups":                        s.MaxCancelledGroups == 1000,
+		"RES-001 results of 1 MiB travel":            s.MaxDirectResultSize == units.MiB,
+		"RES-001 in a message if it is large enough": small.MaxDirectResultSize == units.MiB,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !holds {
+				t.Errorf("defaults %+v", s)
+			}
+		})
+	}
+}
+
 func TestValues(t *testing.T) {
 	s, warnings, err := Parse(map[string]string{
 		"spark.memory.fraction":              "0.6",

@@ -216,15 +216,22 @@ func TestSparkValues(t *testing.T) {
 func TestEVT_007_SparkPeaks(t *testing.T) {
 	a := StageInfo{StageAttempt: id.StageAttempt{Stage: 1}, Submitted: 1}
 	b := StageInfo{StageAttempt: id.StageAttempt{Stage: 2}, Submitted: 1}
-	sample := func(rss int64) Event { return &MemorySample{RSS: rss} }
+	// Each figure has its own highest: the heap goes down while the rest goes up.
+	sample := func(n int64) Event {
+		return &MemorySample{RSS: n, Runtime: 100 - n, Accounts: []Account{{Bytes: n}, {Bytes: n}}, GCCount: 10 * n, GCTime: n * 1e6}
+	}
 	lines := parseLines(t, sparkText(t, []Event{&ApplicationStart{}, &ExecutorAdded{Executor: "driver"}, &StageSubmitted{Stage: a}, sample(5), sample(9),
 		&StageSubmitted{Stage: b}, sample(7), &StageCompleted{Stage: a}, sample(6), &StageCompleted{Stage: b}}, SparkOptions{}))
 	var got []string
 	for _, l := range lines[5:] {
 		got = append(got, l["Event"].(string))
 		if m, ok := l["Executor Metrics"].(map[string]any); ok {
-			if want := map[float64]float64{1: 9, 2: 7}[l["Stage ID"].(float64)]; m["ProcessTreeJVMRSSMemory"] != want {
-				t.Errorf("stage %v: peak %v, want %v", l["Stage ID"], m["ProcessTreeJVMRSSMemory"], want)
+			stage := l["Stage ID"].(float64)
+			high, low := map[float64]float64{1: 9, 2: 7}[stage], map[float64]float64{1: 5, 2: 6}[stage]
+			want := map[string]any{"ProcessTreeJVMRSSMemory": high, "JVMHeapMemory": 100 - low, "OffHeapUnifiedMemory": 2 * high,
+				"MinorGCCount": 10 * high, "MinorGCTime": high, "TotalGCTime": high}
+			if !maps.Equal(m, want) {
+				t.Errorf("stage %v: peaks %v, want %v", stage, m, want)
 			}
 		}
 	}

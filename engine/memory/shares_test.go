@@ -13,7 +13,9 @@ import (
 //
 // NOT APPLICABLE: MEM-009, because there is one memory mode: all managed
 // memory is off the heap, and accounts of heap bytes share its budget.
-// MEM-016 is tested for what remains of it with one mode.
+//
+// NOT APPLICABLE: MEM-016 as to a peak of each mode, because there is one: the
+// peak is the attempt's.
 
 func TestMEM_001_WaitsBelowHalfAFairShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -154,6 +156,11 @@ func TestMEM_016_TaskSumsItsConsumers(t *testing.T) {
 	}
 	ask(t, a, 200, 100)
 	ask(t, b, 1, 0)
+	a.Release(600)
+	ask(t, a, 100, 100)
+	if task.Held() != 500 || task.Peak() != 1000 {
+		t.Errorf("held %d, peak %d; want 500, 1000", task.Held(), task.Peak())
+	}
 	closeAll(t, m, task)
 }
 

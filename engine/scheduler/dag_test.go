@@ -594,6 +594,25 @@ func TestDAG_018_SharedStageSurvivesOneJob(t *testing.T) {
 	h.empty()
 }
 
+// As long as both jobs live, a shared stage runs for the earlier one.
+func TestDAG_018_EarliestJobGivesProperties(t *testing.T) {
+	h := newHarness(t, one(8))
+	a := h.shuffle(h.node(1), 1)
+	h.submit(0, h.node(1, a), "who", "first")
+	h.submit(1, h.node(1, a), "who", "second")
+	h.ok(h.find(0, 0))
+	h.fetchFail(h.find(2, 0), 0, 0, "driver") // of the second job
+	h.after(delay)
+	again := h.find(0, 0)
+	if d := h.tasks[again]; d.Properties["who"] != "first" || d.Job != 0 || h.core.sets[len(h.core.sets)-1].job.id != 0 {
+		t.Fatalf("the new attempt runs for job %d, %v", d.Job, d.Properties)
+	}
+	h.finish()
+	h.succeeded(0, 1)
+	h.succeeded(1, 1)
+	h.empty()
+}
+
 func TestDAG_019_DuplicateSuccessCountsOnce(t *testing.T) {
 	h := newHarness(t, one(8))
 	_, r := mapReduce(h, 1, 2)
@@ -1093,6 +1112,22 @@ func TestCancel(t *testing.T) {
 	if err := h.failedWith(0, "group"); !errors.Is(err, ErrCancelled) || len(h.lines("event")) != 0 {
 		t.Fatal(err, h.out)
 	}
+	h.empty()
+}
+
+// Where nothing else is said, the latest 1000 groups are remembered.
+func TestCAN_008_AThousandGroups(t *testing.T) {
+	h := newHarness(t, one(1))
+	for i := range 1001 {
+		h.do(&GroupCancelled{Group: fmt.Sprint(i), Future: true})
+	}
+	for j, group := range []string{"0", "1", "1000"} {
+		h.submit(id.Job(j), h.node(1), propGroup, group)
+		h.finish()
+	}
+	h.succeeded(0, 1)
+	h.failedWith(1, "group")
+	h.failedWith(2, "group")
 	h.empty()
 }
 
