@@ -97,7 +97,8 @@ func TestCSVErrorsNameThePlace(t *testing.T) {
 func TestCSVValues(t *testing.T) {
 	var b bytes.Buffer
 	b.WriteString("skip,n,x\n")
-	ints := []string{"0", "-1", "+7", "123456789012345678", "9223372036854775807", "-9223372036854775808"}
+	ints := []string{"0", "-1", "+7", "123456789012345678", "9223372036854775807", "-9223372036854775808",
+		"-9223372036854775807", "0000000000000000007", "-00000000000000000000000000008", "1000000000000000000"}
 	floats := []string{"0", "-0", "1.5", "-.25", "3.", "123456789012345", "0.000000000000001", "1e308", "0.1234567890123456789", "Inf"}
 	for i := range 60 {
 		fmt.Fprintf(&b, "s%d,%s,\"%s\"\n", i, ints[i%len(ints)], floats[i%len(floats)])
@@ -124,7 +125,7 @@ func TestCSVValues(t *testing.T) {
 	if at != 60 {
 		t.Errorf("%d rows, want 60", at)
 	}
-	for _, bad := range []string{"", "x", "-", "1.5", "99999999999999999999", "1 "} {
+	for _, bad := range []string{"", "x", "-", "1.5", "99999999999999999999", "9223372036854775808", "-9223372036854775809", "-9999999999999999999", "123456789012345678x", "1 "} {
 		path := write(t, t.TempDir(), "a.csv", []byte("skip,n\n1,2\n3,"+bad+"\n"))
 		splits := cut(t, list(t, path), CutOptions{})
 		err := small(t).CSV(&splits[0], CSVOptions{Columns: []string{"n"}}, func(rows *Rows) error {

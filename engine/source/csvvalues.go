@@ -62,8 +62,8 @@ func (rows *Rows) failValue(row, col int, want string) {
 	rows.err = rows.fail(int(rows.starts[row]), column, fmt.Errorf("%w: %q is not %s", ErrValue, text, want))
 }
 
-// parseInt reads an optional sign and 1 to 18 digits itself, which cannot
-// overflow, and leaves what is longer to strconv.
+// parseInt reads an optional sign and 1 to 19 digits itself, which fit 64 bits
+// without a sign, and leaves what is longer to strconv.
 func parseInt(b []byte) (int64, bool) {
 	digits := b
 	if len(digits) > 0 && (digits[0] == '-' || digits[0] == '+') {
@@ -72,22 +72,22 @@ func parseInt(b []byte) (int64, bool) {
 	if len(digits) == 0 {
 		return 0, false
 	}
-	if len(digits) > 18 {
+	if len(digits) > 19 {
 		v, err := strconv.ParseInt(unsafe.String(unsafe.SliceData(b), len(b)), 10, 64)
 		return v, err == nil
 	}
-	var v int64
+	var v uint64
 	for _, c := range digits {
 		d := c - '0'
 		if d > 9 {
 			return 0, false
 		}
-		v = v*10 + int64(d)
+		v = v*10 + uint64(d)
 	}
 	if b[0] == '-' {
-		v = -v
+		return int64(-v), v <= 1<<63
 	}
-	return v, true
+	return int64(v), v < 1<<63
 }
 
 // powers of ten that a float64 holds exactly.
