@@ -87,7 +87,7 @@ func NewCombineWriter[K, V, C any](m *Manager, env spill.Env, to Target, key cod
 		values := ByKeyOrDeal[K, V](key, to.Reducers, deal)
 		pass = func(rows []codec.Pair[K, V]) error { return addUncombined(w, rows, values) }
 	}
-	c, err := spill.NewCombiner(env, "shuffle combine", key, a, w.Add, pass)
+	c, err := spill.NewCombiner(env, "shuffle combine", key, a, deal, w.Add, pass)
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}

@@ -272,7 +272,7 @@ func TestSHUF_007_ChecksumsOfBlocks(t *testing.T) {
 					defer w.Close()
 					add := w.Add
 					if combined {
-						c, err := spill.NewCombiner(env, "combine", key, spill.Reduce(func(a, b int64) int64 { return a + b }), w.Add, nil)
+						c, err := spill.NewCombiner(env, "combine", key, spill.Reduce(func(a, b int64) int64 { return a + b }), nil, w.Add, nil)
 						if err != nil {
 							return err
 						}

@@ -392,7 +392,7 @@ func TestSORT_004_AskedBeforeItIsRead(t *testing.T) {
 	t.Run("a combiner", func(t *testing.T) { // whose rows go on to who may be asking
 		b := newBench(t, 4*units.MiB)
 		got := map[string]int64{}
-		c, err := NewCombiner(b.env, "combiner", mustKey[string](t), sum, func(batch []pair[string, int64]) error {
+		c, err := NewCombiner(b.env, "combiner", mustKey[string](t), sum, nil, func(batch []pair[string, int64]) error {
 			for _, p := range batch {
 				got[strings.Clone(p.Key)] += p.Value
 			}
@@ -530,7 +530,7 @@ func TestCombinerPassesOnWhatDoesNotRepeat(t *testing.T) {
 				return take(batch)
 			}
 		}
-		c, err := NewCombiner(b.env, "combiner", mustKey[int64](t), sum, take, pass)
+		c, err := NewCombiner(b.env, "combiner", mustKey[int64](t), sum, nil, take, pass)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ type Counter[K any] struct {
 // NewCounter returns a counter that passes counts to emit, in batches valid
 // during the call. The error says that K has no binary form as a key.
 func NewCounter[K any](env Env, name string, key codec.Key[K], emit func([]codec.Pair[K, int64]) error) (*Counter[K], error) {
-	combiner, err := NewCombiner(env, name, key, Count(), emit, nil)
+	combiner, err := NewCombiner(env, name, key, Count(), nil, emit, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,11 @@
 package spill
 
-import "github.com/execbench/execbench/engine/codec"
+import (
+	"errors"
+
+	"github.com/execbench/execbench/engine/codec"
+	"github.com/execbench/execbench/engine/memory"
+)
 
 // drain says where partial results go when a table is full, and when it is.
 type drain[K, V, C any] struct {
@@ -106,14 +111,25 @@ type combining[K, V any] interface {
 
 // NewCombiner returns a combiner that passes partial results to emit, in
 // batches valid during the call. Where keys do not repeat, pairs go to pass as
-// they came; if it is nil, each becomes a partial result.
-func NewCombiner[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C],
+// they came; if it is nil, each becomes a partial result. deal says how the
+// keys are dealt out to reducers; nil: by hash.
+func NewCombiner[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C], deal *Deal,
 	emit func([]codec.Pair[K, C]) error, pass func([]codec.Pair[K, V]) error) (*Combiner[K, V, C], error) {
-	impl, err := newAggregation[K](env, name, key, a, &drain[K, V, C]{emit: emit, pass: pass})
+	g, err := newAggregation[K](env, name, key, a, &drain[K, V, C]{emit: emit, pass: pass})
 	if err != nil {
 		return nil, err
 	}
-	return &Combiner[K, V, C]{impl.(combining[K, V])}, nil
+	c := &Combiner[K, V, C]{g.(combining[K, V])}
+	if deal != nil && nearFits[C](key, *deal) {
+		n, err := newNear(env, name, a, *deal, emit, c.impl)
+		switch {
+		case err == nil:
+			c.impl = n
+		case !errors.Is(err, memory.ErrNoMemory):
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
 }
 
 // Add folds pairs in; it keeps none of them.
