@@ -17,11 +17,12 @@ import (
 //
 //go:noinline
 func ByKey[K, V any](key codec.Key[K], reducers int) Partitioner[codec.Pair[K, V]] {
-	if key.Binary.Direct && key.Binary.Word { // 2 ns a row instead of 6: no call
+	if key.Binary.Direct && key.Binary.Word {
 		return func(dst []int32, rows []codec.Pair[K, V]) {
-			dst = dst[:len(rows)]
-			for i := range rows {
-				dst[i] = codec.Reducer(codec.HashWord(*(*uint64)(unsafe.Pointer(&rows[i].Key))), reducers)
+			if len(rows) > 0 {
+				_ = dst[len(rows)-1]
+				keys := codec.KeyColumn(rows)
+				reducersOf(&dst[0], keys.First, keys.Stride, len(rows), reducers)
 			}
 		}
 	}
@@ -37,6 +38,13 @@ func ByKey[K, V any](key codec.Key[K], reducers int) Partitioner[codec.Pair[K, V
 		for i := range rows {
 			dst[i] = codec.Reducer(hashes[i], reducers)
 		}
+	}
+}
+
+// reducersOfWords finds the reducers of keys that are words, a stride apart.
+func reducersOfWords(dst []int32, keys unsafe.Pointer, stride uintptr, reducers int) {
+	for i := range dst {
+		dst[i] = codec.Reducer(codec.HashWord(*(*uint64)(unsafe.Add(keys, uintptr(i)*stride))), reducers)
 	}
 }
 

@@ -8,7 +8,9 @@ import "unsafe"
 // is full, or a number is none of a reducer, and returns how many it moved. It
 // is moveRows, but for asking for the line that a chunk will need after next:
 // with more chunks than the processor can follow by itself (some 16), each
-// line is otherwise waited for when its first row is stored.
+// line is otherwise waited for when its first row is stored. It asks for the
+// rows of the next batch, too: where they lie behind these, whoever reads them
+// first need not wait either (a join's map tasks took a tenth longer without).
 //
 //go:noescape
 func moveAhead(chunks *chunkState, parts *int32, rows unsafe.Pointer, n, reducers, size int) (done int)

@@ -12,6 +12,8 @@ TEXT ·moveAhead(SB), NOSPLIT, $0-56
 	MOVQ n+24(FP), CX
 	MOVQ reducers+32(FP), BX
 	MOVQ size+40(FP), R11
+	MOVQ CX, R12
+	IMULQ R11, R12         // to the rows of the next batch, if they follow
 	XORQ AX, AX
 
 row:
@@ -33,6 +35,7 @@ row:
 	MOVOU   X1, -16(R9)(R11*1)
 	BYTE    $0x41; BYTE $0x0F; BYTE $0x0D; BYTE $0x89; LONG $128 // PREFETCHW 128(R9)
 	MOVL    R10, 8(R8)
+	PREFETCHT0 (DX)(R12*1)
 	ADDQ    R11, DX
 	INCQ    AX
 	JMP     row

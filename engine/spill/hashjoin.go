@@ -91,8 +91,17 @@ func Match[K, V, W any](m *Matcher[K, W], pairs []codec.Pair[K, V], found func(b
 	for len(pairs) > 0 {
 		batch := pairs[:min(len(pairs), tableBatch)]
 		pairs = pairs[len(batch):]
-		words := wordsOf(m.keys, batch)
 		var err error
+		if m.t.slots != nil && !m.t.whole && m.t.key.Direct {
+			if n := m.near(codec.KeyColumn(batch), len(batch)); n > 0 {
+				err = found(batch, m.held, m.found[:n])
+			}
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		words := wordsOf(m.keys, batch)
 		switch t := m.t; {
 		case t.present != nil && t.keys.deal != nil:
 			if err = t.keys.check(words[0]); err != nil {
@@ -153,7 +162,7 @@ func (m *Matcher[K, W]) dealt(words []uint64) (n int) {
 func (m *Matcher[K, W]) unique(words []uint64) (n int) {
 	slots, list := m.t.slots, m.found[:tableBatch]
 	buckets := unsafe.Slice((*[bucket]wordSlot[W])(unsafe.Pointer(unsafe.SliceData(slots))), len(slots)/bucket)
-	m.keys.places(words, len(buckets), m.t.shift)
+	m.keys.places(words, len(buckets), true)
 	place := &m.keys.place
 	for i := range words {
 		m.firsts[i&(tableBatch-1)] = buckets[place[i&(tableBatch-1)]][0].word
@@ -190,6 +199,56 @@ func (m *Matcher[K, W]) unique(words []uint64) (n int) {
 	return n
 }
 
+// near is unique for one reducer's table, which lies in the second-level
+// cache: a row's whole look-up in one loop without a branch, so that the
+// processor has a dozen rows under way.
+func (m *Matcher[K, W]) near(keys codec.Column, rows int) (n int) {
+	slots := m.t.slots
+	buckets := unsafe.Slice((*[bucket]wordSlot[W])(unsafe.Pointer(unsafe.SliceData(slots))), len(slots)/bucket)
+	if hasLookUpLines && unsafe.Sizeof(slots[0]) == 16 {
+		n = lookUpLines(&m.found[0], &m.missed[0], unsafe.Pointer(&slots[0]), len(buckets), keys.First, keys.Stride, rows)
+	} else {
+		n = lookUpSlots((*[tableBatch]Found)(m.found), &m.missed, buckets, keys, rows)
+	}
+	for _, i := range m.missed[:rows-n] {
+		w := *(*uint64)(unsafe.Add(keys.First, uintptr(i)*keys.Stride))
+		if row, ok := m.further(w, place(mixWord(w), len(buckets))*bucket); ok {
+			m.found[n] = Found{i, row}
+			n++
+		}
+	}
+	return n
+}
+
+// lookUpSlots looks the words of rows keys up in the buckets where mixWord
+// places them. It returns how many it found, which list then begins with;
+// missed begins with the numbers of the others.
+func lookUpSlots[W any](list *[tableBatch]Found, missed *[tableBatch]uint32, buckets [][bucket]wordSlot[W], keys codec.Column, rows int) (n int) {
+	for i := range rows {
+		w := *(*uint64)(unsafe.Add(keys.First, uintptr(i)*keys.Stride))
+		p := place(mixWord(w), len(buckets))
+		b := &buckets[p]
+		at := uint32(bucket)
+		if b[3].word == w {
+			at = 3
+		}
+		if b[2].word == w {
+			at = 2
+		}
+		if b[1].word == w {
+			at = 1
+		}
+		if b[0].word == w {
+			at = 0
+		}
+		miss := int(at/bucket) | int((w-1)&^w>>63) // the word zero looks like a free slot
+		list[n&(tableBatch-1)] = Found{uint32(i), uint32(p)*bucket + at}
+		missed[(i-n)&(tableBatch-1)] = uint32(i)
+		n += 1 - miss
+	}
+	return n
+}
+
 // further goes on where a bucket has no row for a word.
 func (m *Matcher[K, W]) further(w uint64, from int) (row uint32, ok bool) {
 	slots := m.t.slots
@@ -210,7 +269,7 @@ func (m *Matcher[K, W]) further(w uint64, from int) (row uint32, ok bool) {
 // grouped hands on all rows of each word, some at a time.
 func (m *Matcher[K, W]) grouped(words []uint64, found func(list []Found) error) error {
 	groups, list, n := m.t.groups, m.found, 0
-	m.keys.places(words, len(groups), m.t.shift)
+	m.keys.places(words, len(groups), m.t.whole)
 	for i := range words {
 		m.firsts[i&(tableBatch-1)] = groups[m.keys.place[i&(tableBatch-1)]].word
 	}

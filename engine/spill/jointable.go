@@ -31,7 +31,7 @@ type JoinTable[K, W any] struct {
 	c     *memory.Consumer
 	pages []*memory.Page
 	key   codec.Binary[K]
-	shift uint // of a hash before it is a place
+	whole bool // a whole side, not one reducer's share: see newJoinTable
 
 	keys    tableKeys
 	first   uint64   // direct: the word of the least key, unless keys were dealt out
@@ -90,12 +90,9 @@ const bucket = 4
 // rows are a whole side, not the share of one reducer: only then does the
 // upper half of their hashes tell them apart. If rows come in about the order
 // of that half, a table that is filled by it is filled from one end to the
-// other, in the cache.
+// other, in the cache. A reducer's keys are placed by mixWord, which costs half.
 func newJoinTable[K, W any](c *memory.Consumer, key codec.Key[K], n int, whole bool, keys tableKeys, source tableSource[K, W]) (*JoinTable[K, W], error) {
-	t := &JoinTable[K, W]{c: c, key: key.Binary, keys: keys}
-	if whole {
-		t.shift = 32
-	}
+	t := &JoinTable[K, W]{c: c, key: key.Binary, whole: whole, keys: keys}
 	b := &tableBuilder[K, W]{JoinTable: t, n: n, source: source, keys: newKeyWords(key.Binary)}
 	err := errStray
 	switch {
@@ -221,8 +218,9 @@ func (b *tableBuilder[K, W]) dealt() (err error) {
 
 // unique makes the unique form. The words of a batch's keys come first, then
 // their places, then the rows: nothing of a row waits for another, so that the
-// processor waits for several slots at once. Slots are cleared shortly before
-// the first row comes to them, and are in the cache then.
+// processor waits for several slots at once; and the slots of a bucket in use
+// are counted, not tried, which would be a guess. Slots are cleared shortly
+// before the first row comes to them, and are in the cache then.
 func (b *tableBuilder[K, W]) unique() (err error) {
 	buckets := b.n*2/bucket + 1
 	if b.slots, err = tablePage[wordSlot[W]](b.JoinTable, (buckets+1)*bucket); err != nil {
@@ -239,7 +237,7 @@ func (b *tableBuilder[K, W]) unique() (err error) {
 	}
 	err = b.source(func(rows []codec.Pair[K, W]) error {
 		words := wordsOf(b.keys, rows)
-		b.keys.places(words, buckets, b.shift)
+		b.keys.places(words, buckets, b.whole)
 		most := uint32(0)
 		for _, p := range b.keys.place[:len(words)] {
 			most = max(most, p)
@@ -254,16 +252,28 @@ func (b *tableBuilder[K, W]) unique() (err error) {
 				continue
 			}
 			j := int(b.keys.place[i&(tableBatch-1)]) * bucket
-			for slots[j].word != 0 {
-				if slots[j].word == w {
-					return errRepeats
-				}
-				if j++; j == cleared {
+			s := (*[bucket]wordSlot[W])(slots[j:])
+			if s[0].word == w || s[1].word == w || s[2].word == w || s[3].word == w {
+				return errRepeats
+			}
+			used := isUsed(s[0].word) + isUsed(s[1].word) + isUsed(s[2].word) + isUsed(s[3].word)
+			if used < bucket {
+				s[used] = wordSlot[W]{w, rows[i].Value}
+				continue
+			}
+			for j += bucket; ; j++ {
+				if j == cleared {
 					if j == len(slots) {
 						j = 0
 					} else {
 						clearTo(j + 1)
 					}
+				}
+				if slots[j].word == 0 {
+					break
+				}
+				if slots[j].word == w {
+					return errRepeats
 				}
 			}
 			slots[j] = wordSlot[W]{w, rows[i].Value}
@@ -276,6 +286,9 @@ func (b *tableBuilder[K, W]) unique() (err error) {
 	}
 	return err
 }
+
+// isUsed is 1 of a slot's word, and 0 of that of a free slot.
+func isUsed(word uint64) uint { return uint((word | -word) >> 63) }
 
 // grouped makes the grouped form: it counts the rows of each key, gives each
 // its stretch, and fills the stretches from their ends.
@@ -291,7 +304,7 @@ func (b *tableBuilder[K, W]) grouped() (err error) {
 	each := func(visit func(g *wordSlot[stretch], row *codec.Pair[K, W])) error {
 		return b.source(func(rows []codec.Pair[K, W]) error {
 			words := wordsOf(b.keys, rows)
-			b.keys.places(words, len(groups), b.shift)
+			b.keys.places(words, len(groups), b.whole)
 			for i, w := range words {
 				j := int(b.keys.place[i&(tableBatch-1)])
 				for groups[j].state.rows != 0 && groups[j].word != w {
@@ -349,7 +362,7 @@ func (t *JoinTable[K, W]) drop() {
 	for _, p := range t.pages {
 		t.c.Free(p)
 	}
-	*t = JoinTable[K, W]{c: t.c, key: t.key, shift: t.shift}
+	*t = JoinTable[K, W]{c: t.c, key: t.key, whole: t.whole}
 }
 
 // Close frees the table, unless its pages were handed over. It is safe to
@@ -399,9 +412,15 @@ func wordsOf[K, V any](k *keyWords[K], rows []codec.Pair[K, V]) []uint64 {
 }
 
 // places finds where words belong in a table of n slots.
-func (k *keyWords[K]) places(words []uint64, n int, shift uint) {
+func (k *keyWords[K]) places(words []uint64, n int, whole bool) {
+	if whole {
+		for i, w := range words {
+			k.place[i&(tableBatch-1)] = uint32(place(codec.HashWord(w)>>32, n))
+		}
+		return
+	}
 	for i, w := range words {
-		k.place[i&(tableBatch-1)] = uint32(place(codec.HashWord(w)>>(shift&63), n))
+		k.place[i&(tableBatch-1)] = uint32(place(mixWord(w), n))
 	}
 }
 
