@@ -33,6 +33,16 @@ func TestBAR_001_TooFewSlots(t *testing.T) {
 	}
 }
 
+// Of 4 workers there are 2 slots for tasks that take two each.
+func TestTasksTakeSeveralSlots(t *testing.T) {
+	r := start(t, engine.Config{Cores: 4, Conf: conf("task.cpus", "2", "scheduler.barrier.maxConcurrentTasksCheck.interval", "1ms",
+		"scheduler.barrier.maxConcurrentTasksCheck.maxFailures", "1")})
+	n, err := engine.Barrier(engine.Range(r.Session, 10, 2)).Count(t.Context())
+	check(t, err, n, 10)
+	_, err = engine.Barrier(engine.Range(r.Session, 10, 3)).Count(t.Context())
+	wantError(t, err, "3 tasks", "2 slots")
+}
+
 // A barrier job that waits for slots can be cancelled, and closed.
 func TestBarrierJobThatWaitsIsCancelled(t *testing.T) {
 	r := start(t, engine.Config{Conf: conf("scheduler.barrier.maxConcurrentTasksCheck.interval", "1h")})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -189,6 +190,38 @@ func TestCAN_001_CancelBeforeTasksLaunch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An attempt of a result stage's first attempt is left over when the second
+// one ends the job: it is killed with the job's end, not with the session's.
+func TestCAN_006_LeftoverAttemptIsKilledAtTheEnd(t *testing.T) {
+	r := start(t, engine.Config{Conf: conf("shuffle.storage", "disk")})
+	left, killed := make(chan struct{}), make(chan error, 1)
+	d := engine.Repartition(engine.Range(r.Session, 1000, 1), 2)
+	rows := 0
+	err := engine.RunJob(t.Context(), d, nil, func(t *engine.Task, next func(func([]int64) error) error) (n int, err error) {
+		switch {
+		case t.StageAttempt.Attempt > 0:
+		case t.Partition == 1:
+			close(left)
+			<-t.Context().Done()
+			killed <- context.Cause(t.Context())
+			return 0, context.Cause(t.Context())
+		default: // its input is gone before it is read
+			<-left
+			for _, f := range r.files(".data") {
+				os.Remove(f)
+			}
+		}
+		err = next(func(b []int64) error { n += len(b); return nil })
+		return n, err
+	}, func(_ int, n int) error { rows += n; return nil })
+	check(t, err, []int{rows, r.rec.ended(task.FetchFailed)}, []int{1000, 1})
+	r.finish()
+	if err := <-killed; !strings.Contains(err.Error(), "stage is finished") {
+		t.Errorf("the attempt that was left over ended with %v", err)
+	}
+	check(t, nil, r.rec.ended(task.TaskKilled), 1)
 }
 
 func TestCAN_007_Tags(t *testing.T) {

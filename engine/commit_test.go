@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/execbench/execbench/engine"
 	"github.com/execbench/execbench/engine/event"
+	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/task"
 )
@@ -102,6 +104,88 @@ func TestOCC_005_FirstAttemptsFail(t *testing.T) {
 				check(t, nil, w.Bytes, size)
 			})
 		}
+	}
+}
+
+// failingCommits is a file system on which each partition's first attempt fails
+// at an operation of its commit.
+type failingCommits struct {
+	fsys.FS
+	op string // "close", or "rename" into the folder of what is committed
+
+	mu     sync.Mutex
+	failed map[string]bool // by name of the partition's file
+}
+
+func (f *failingCommits) fail(op, path string) error {
+	_, part, ok := strings.Cut(filepath.Base(path), "-")
+	if op != f.op || !ok || !strings.Contains(path, "_temporary") {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed[part] {
+		return nil
+	}
+	f.failed[part] = true
+	return &fs.PathError{Op: op, Path: path, Err: syscall.EIO}
+}
+
+func (f *failingCommits) Rename(from, to string) error {
+	if err := f.fail("rename", to); err != nil {
+		return err
+	}
+	return f.FS.Rename(from, to)
+}
+
+func (f *failingCommits) Create(name string) (fsys.File, error) {
+	file, err := f.FS.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	return &failingClose{file, f}, nil
+}
+
+type failingClose struct {
+	fsys.File
+	f *failingCommits
+}
+
+func (c *failingClose) Close() error {
+	return errors.Join(c.File.Close(), c.f.fail("close", c.Name()))
+}
+
+// An attempt that was given the right to commit fails at it, or just before:
+// the right is the next one's, which commits.
+func TestOCC_005_CommitItselfFails(t *testing.T) {
+	for _, op := range []string{"close", "rename"} {
+		t.Run(op, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			rec := &recorder{hook: func(e event.Event) {
+				if end, ok := e.(*event.TaskEnd); ok && end.Reason == task.TaskCommitDenied {
+					cancel(fmt.Errorf("%v may not commit", end.Info.TaskAttempt))
+				}
+			}}
+			disk := &failingCommits{FS: fsys.OS, op: op, failed: map[string]bool{}}
+			s, err := engine.OpenOn(engine.Config{Memory: 128 << 20, Temp: t.TempDir(), Conf: conf("master", "local[2,4]"), Events: []event.Sink{rec}}, disk)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(t.TempDir(), "out")
+			w, err := lines(engine.Range(s, 5000, 5)).Write(ctx, dir)
+			if err != nil {
+				t.Error(err)
+			} else {
+				check(t, nil, []int{w.Files, int(w.Records)}, []int{5, 5000})
+				values, names := readBack(t, nil, dir)
+				check(t, nil, values, ints(5000))
+				check(t, nil, len(names), 6)
+			}
+			check(t, nil, []int{len(disk.failed), rec.ended(task.ExceptionFailure), rec.ended(task.Success)}, []int{5, 5, 5})
+			check(t, s.Close(), 0, 0)
+			checkStream(t, rec.events())
+		})
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"time"
 
 	"github.com/execbench/execbench/engine/block"
+	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/id"
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/scheduler"
+	"github.com/execbench/execbench/engine/task"
 	"github.com/execbench/execbench/engine/units"
 )
 
@@ -110,4 +112,37 @@ func Progress(s *Session) []scheduler.Progress { return progress(s.groups.all()[
 // attempt, which need not be one that runs.
 func CanCommit(s *Session, stage id.StageAttempt, partition, attempt int32) bool {
 	return s.driver.CanCommit(stage, partition, attempt)
+}
+
+// Heartbeat tells the driver that an executor lives, whether or not there is
+// one of that name.
+func Heartbeat(s *Session, n id.Executor) <-chan scheduler.Answer { return s.driver.Heartbeat(n, nil) }
+
+// Between has what executors report that are added from now on pass through
+// damage, which may change it.
+func Between(s *Session, damage func(*task.Status)) {
+	s.groups.driver = &damagingDriver{s.groups.driver, damage}
+}
+
+type damagingDriver struct {
+	executor.Driver
+	damage func(*task.Status)
+}
+
+// StatusUpdate implements executor.Driver.
+func (d *damagingDriver) StatusUpdate(msg []byte) {
+	var s task.Status
+	if err := task.DecodeStatus(msg, &s); err != nil {
+		panic(err)
+	}
+	d.damage(&s)
+	d.Driver.StatusUpdate(task.AppendStatus(nil, &s))
+}
+
+// StatusUpdates implements executor.Driver.
+func (d *damagingDriver) StatusUpdates(messages [][]byte) (taken bool) {
+	for _, msg := range messages {
+		d.StatusUpdate(msg)
+	}
+	return true
 }

@@ -173,3 +173,56 @@ func TestStarvationTimeout(t *testing.T) {
 		check(t, nil, engine.StarvationTimeout(r.Session), c.want)
 	}
 }
+
+// Who is not known to the driver, or was given up, is told to come again, but
+// not by a driver that stops.
+func TestSCH_011_UnknownExecutorIsToComeAgain(t *testing.T) {
+	r := several(t, 2)
+	known := func(x id.Executor) bool { return (<-engine.Heartbeat(r.Session, x)).OK }
+	check(t, nil, []bool{known("0"), known("1"), known("nobody")}, []bool{true, true, false})
+	check(t, r.LoseExecutor("1", "test"), known("1"), false)
+	r.finish()
+	check(t, nil, known("nobody"), true)
+}
+
+// An attempt that ignores its kill costs its executor the slot where a timeout
+// is set, and the others go on; without one it costs nothing.
+func TestCAN_010_ReaperOfSeveralExecutors(t *testing.T) {
+	for timeout, lost := range map[string]int{"1ms": 1, "-1": 0} {
+		t.Run(timeout, func(t *testing.T) {
+			r := several(t, 2, "task.reaper.enabled", "true", "task.reaper.killTimeout", timeout)
+			gate, on := make(chan struct{}), make(chan event.TaskInfo, 1)
+			d := engine.MapBatches(engine.Range(r.Session, 1, 1), func(t *engine.Task, dst, src []int64) ([]int64, error) {
+				if t.Number == 0 {
+					on <- event.TaskInfo{TaskAttempt: t.TaskAttempt, Executor: t.Executor}
+					<-gate
+				}
+				return append(dst, src...), nil
+			})
+			wait := background(func() error { return counts(d, 1) })
+			stuck := <-on
+			r.KillTask(stuck.Task, "ignored")
+			var err error
+			if lost > 0 {
+				err = wait() // it runs on the other one
+			} else {
+				for range 3 { // each time it is looked for
+					r.Phase("look", 0)(nil)
+				}
+			}
+			check(t, err, r.rec.ended(task.ExecutorLostFailure), lost)
+			check(t, nil, len(r.Executors()), 2-lost)
+			got, err := engine.Range(r.Session, 8, 8).Collect(t.Context())
+			check(t, err, got, ints(8))
+			close(gate)
+			if lost == 0 {
+				check(t, wait(), r.rec.ended(task.TaskKilled), 1)
+			}
+			for _, e := range of[*event.TaskStart](r.rec) {
+				if e.Info.Executor == stuck.Executor && e.Info.Task != stuck.Task && lost > 0 {
+					t.Errorf("%v was launched where a slot is stuck", e.Info.TaskAttempt)
+				}
+			}
+		})
+	}
+}

@@ -394,3 +394,39 @@ func TestPersistAgain(t *testing.T) {
 		check(t, nil, r.rec.ended(task.ExceptionFailure), 0)
 	}
 }
+
+// A flag of the configuration compresses files of its own kind of block and no
+// others.
+func TestBLK_022_FlagsOfTheConfiguration(t *testing.T) {
+	const n = 500_000 // zeros of 8 bytes
+	flags := map[string]string{"rdd": "rdd.compress", "broadcast": "broadcast.compress", "shuffle": "shuffle.compress"}
+	for _, on := range flags {
+		keys := conf("io.compression.codec", "lz4", "shuffle.storage", "disk", "storage.readBackFraction", "0")
+		for _, flag := range flags {
+			keys[flag] = fmt.Sprint(flag == on)
+		}
+		r := start(t, engine.Config{Cores: 1, Conf: keys})
+		zeros := engine.Map(engine.Range(r.Session, n, 1), func(int64) int64 { return 0 }).Persist(block.DiskOnly)
+		got, err := engine.Repartition(zeros, 2).Count(t.Context())
+		check(t, err, got, n)
+		release := engine.Crowd(r.Session, 3*units.MiB) // it goes to a file
+		_, err = engine.NewBroadcast(r.Session, make([]int64, n))
+		release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		largest := map[string]int64{}
+		for _, e := range of[*event.BlockUpdated](r.rec) {
+			kind, _, _ := strings.Cut(e.Block, "_")
+			largest[kind] = max(largest[kind], e.Disk)
+		}
+		for _, e := range of[*event.TaskEnd](r.rec) {
+			largest["shuffle"] += e.Metrics[task.ShuffleBytesWritten]
+		}
+		for kind, flag := range flags {
+			if size := largest[kind]; size == 0 || (size < 4*n) != (flag == on) {
+				t.Errorf("with %s alone, the block of kind %s has %d bytes", on, kind, size)
+			}
+		}
+	}
+}

@@ -18,6 +18,7 @@ import (
 	"github.com/execbench/execbench/engine/block"
 	"github.com/execbench/execbench/engine/event"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/scheduler"
 	"github.com/execbench/execbench/engine/task"
 )
 
@@ -482,6 +483,55 @@ func TestRES_001_StoredResultsAreRemoved(t *testing.T) {
 	rows, err = blob(r.Session, 5, 100).Collect(t.Context())
 	check(t, err, len(rows), 5)
 	check(t, nil, len(of[*event.TaskGettingResult](r.rec)), 5)
+}
+
+// The description of a failure is damaged on its way: its task failed for an
+// unknown reason, and the job ends.
+func TestRES_005_UnreadableFailure(t *testing.T) {
+	r := several(t, 2)
+	engine.Between(r.Session, func(s *task.Status) {
+		if s.State == task.Failed {
+			s.Result = []byte("no failure at all")
+		}
+	})
+	for _, x := range []id.Executor{"0", "1"} { // others, whose reports pass there, take their place
+		check(t, r.LoseExecutor(x, "test"), 0, 0)
+		if _, err := r.AddExecutor(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := failing(r.Session, 2, 4, func(*engine.Task) error { return errors.New("of which nobody hears") }).Count(t.Context())
+	te, ok := errors.AsType[*scheduler.TaskError](err)
+	if !ok || te.Failure.Kind != task.UnknownReason || te.Failures != 4 {
+		t.Errorf("got %v", err)
+	}
+	n, err := engine.Range(r.Session, 10, 3).Count(t.Context())
+	check(t, err, n, 10)
+}
+
+// How often a stage may be attempted in all is the configuration's to say: the
+// second shuffle's would be a third time, after its output was lost and its
+// input too.
+func TestDAG_010_LimitOfTheConfiguration(t *testing.T) {
+	for limit, aborts := range map[string]bool{"2": true, "3": false} {
+		var r *rig
+		var once sync.Once
+		r = start(t, engine.Config{Conf: conf("shuffle.storage", "disk", "stage.maxConsecutiveAttempts", "2", "stage.maxAttempts", limit)}, func(e event.Event) {
+			if c, ok := e.(*event.StageCompleted); ok && c.Stage.Kind == task.ShuffleMapTask && len(c.Stage.Parents) > 0 {
+				once.Do(func() {
+					for _, f := range r.files("shuffle_") {
+						os.Remove(f)
+					}
+				})
+			}
+		})
+		n, err := engine.Repartition(engine.Repartition(engine.Range(r.Session, 100, 1), 1), 1).Count(t.Context())
+		if aborts {
+			wantError(t, err, "attempted 2 times", "spark.stage.maxAttempts")
+		} else {
+			check(t, err, n, 100)
+		}
+	}
 }
 
 func TestRES_004_EmptyResultsDoNotCount(t *testing.T) {
