@@ -141,8 +141,10 @@ func TestDAG_005_FetchFailureOfAnOldAttemptIsIgnored(t *testing.T) {
 	h.after(delay)
 	h.finish()
 	h.succeeded(0, 2)
-	if n := len(h.lines("event StageSubmitted 1.")); n != 2 {
-		t.Fatalf("%d attempts of stage 1", n)
+	for s := range 2 {
+		if n := len(h.lines(fmt.Sprintf("event StageSubmitted %d.", s))); n != 2 {
+			t.Fatalf("%d attempts of stage %d", n, s)
+		}
 	}
 	h.empty()
 }
@@ -415,7 +417,8 @@ func TestDAG_012_IndeterminateStageRunsAllAgain(t *testing.T) {
 	h.after(delay)
 	h.finish()
 	h.succeeded(0, 2)
-	for _, want := range []string{"event StageSubmitted 0.1 ShuffleMapTask, 2 tasks", "event StageSubmitted 1.2 ShuffleMapTask, 2 tasks"} {
+	for _, want := range []string{"event StageSubmitted 0.1 ShuffleMapTask, 2 tasks", "event StageSubmitted 1.2 ShuffleMapTask, 2 tasks",
+		"event StageSubmitted 2.1 ResultTask, 2 tasks"} {
 		if got := h.lines(want); len(got) != 1 {
 			t.Errorf("no %q in\n%s", want, strings.Join(h.lines("event StageSubmitted"), "\n"))
 		}
