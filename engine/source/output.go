@@ -114,17 +114,36 @@ func (o *Output) publish(attempts []id.Task) (w Written, visible []string, err e
 		w.Files++
 		w.Bytes += info.Size()
 	}
-	if err := o.fs.RemoveAll(o.path(temporary)); err != nil {
+	if err := o.clear(); err != nil {
 		return w, visible, err
 	}
 	return w, visible, fsys.WriteFile(o.fs, o.path(SuccessMarker), nil)
 }
 
+// clearTries bounds how often the temporary folder is emptied: far more often
+// than attempts come in between, and an end where a file system keeps what was
+// removed while somebody has it open.
+const clearTries = 100
+
+// clear removes everything temporary. An attempt that was given up, or has yet
+// to hear that its job is over, may make its file while the folder is being
+// emptied, or hand it in, and then the folder cannot be removed. It is there
+// the next time; and once there is no folder, no file can be made in it.
+func (o *Output) clear() (err error) {
+	for range clearTries {
+		if err = o.fs.RemoveAll(o.path(temporary)); !errors.Is(err, fs.ErrExist) { // that is: not empty
+			break
+		}
+	}
+	return err
+}
+
 // Abort removes everything temporary, and the folder itself if CreateOutput
-// made it and nothing is in it. It may be called after anything but a
+// made it and nothing is in it. Attempts may still be writing: their files are
+// gone, and they can make no others. It may be called after anything but a
 // successful Commit, also twice.
 func (o *Output) Abort() error {
-	if err := o.fs.RemoveAll(o.path(temporary)); err != nil {
+	if err := o.clear(); err != nil {
 		return fmt.Errorf("cannot remove unfinished output of %s: %w", o.dir, err)
 	}
 	if !o.made {

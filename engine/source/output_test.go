@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,6 +197,96 @@ func TestAbortLeavesNothing(t *testing.T) {
 		}
 		if got := tree(t, dir); len(got) != 0 {
 			t.Errorf("left: %v", got)
+		}
+	}
+}
+
+// lateFS removes a folder in the steps that the operating system takes: first
+// what it finds in it, then the folder itself. In between something may happen
+// to the folder of that name, once.
+type lateFS struct {
+	fsys.FS
+	late map[string]func() error
+}
+
+func (s *lateFS) RemoveAll(name string) error {
+	entries, err := s.ReadDir(name)
+	if err != nil {
+		return nil // a file, or nothing any more: no test looks on
+	}
+	for _, e := range slices.Backward(entries) {
+		path, remove := filepath.Join(name, e.Name()), s.Remove
+		if e.IsDir() {
+			remove = s.RemoveAll
+		}
+		if err := remove(path); err != nil {
+			return err
+		}
+	}
+	if happens := s.late[filepath.Base(name)]; happens != nil {
+		delete(s.late, filepath.Base(name))
+		if err := happens(); err != nil {
+			return err
+		}
+	}
+	return s.Remove(name)
+}
+
+// Attempts that were given up, or have yet to hear that their job is over, go
+// on while the folder is emptied: nothing is left of what they write, and no
+// commit fails for them.
+func TestLateAttemptsLeaveNothing(t *testing.T) {
+	for _, commits := range []bool{false, true} {
+		disk := &lateFS{FS: fsys.OS}
+		dir := filepath.Join(t.TempDir(), "out")
+		o, err := CreateOutput(disk, dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := func(attempt id.Task) (*PartWriter, error) {
+			return JoinOutput(disk, dir).Part(0, attempt, make([]byte, partBufferMin))
+		}
+		good, err := writePart(o, 0, 1, []byte("good"))
+		if err == nil {
+			err = good.Commit()
+		}
+		slow, err2 := begin(2)
+		closed, err3 := writePart(o, 0, 3, []byte("closed"))
+		if err := errors.Join(err, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		var begun *PartWriter
+		disk.late = map[string]func() error{
+			committed: func() error { return closed.Commit() },
+			temporary: func() (err error) { begun, err = begin(4); return err },
+		}
+		end, want := o.Abort, []string(nil)
+		if commits {
+			end, want = func() error { _, err := o.Commit([]id.Task{1}); return err }, []string{"_SUCCESS", "part-00000"}
+		}
+		if err := end(); err != nil || len(disk.late) > 0 {
+			t.Fatalf("commits %v: %v, with %d things still to happen", commits, err, len(disk.late))
+		}
+		for _, w := range []*PartWriter{slow, begun} {
+			_, err := w.Write([]byte("late"))
+			if err := errors.Join(err, w.Close()); err != nil {
+				t.Error(err)
+			}
+			if err := w.Commit(); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("commits %v: a late attempt hands in its file: %v", commits, err)
+			}
+			if err := w.Abort(); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := begin(5); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("commits %v: an attempt begins when all is over: %v", commits, err)
+		}
+		if got := tree(t, dir); !slices.Equal(got, want) {
+			t.Errorf("commits %v: the folder holds %v, want %v", commits, got, want)
+		}
+		if _, err := os.Stat(dir); (err == nil) != commits {
+			t.Errorf("commits %v: the folder: %v", commits, err)
 		}
 	}
 }
