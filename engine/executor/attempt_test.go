@@ -67,8 +67,7 @@ func TestRES_006_ResultSizeIsTheDriversToSet(t *testing.T) {
 	}
 }
 
-// EXE-018, the executor's half: properties are there while decoding.
-func TestPropertiesWhileDecoding(t *testing.T) {
+func TestEXE_018_PropertiesWhileDecoding(t *testing.T) {
 	var seen, binary string
 	h := start(t, 1, func(h *harness, _ *executor.Config, _ *executor.Deps) {
 		h.decode = func(c *executor.Context, b []byte) error {
@@ -330,8 +329,7 @@ func TestEncodeFailureIsFinal(t *testing.T) {
 	h.expectOK()
 }
 
-// EXE-003
-func TestMemoryLeak(t *testing.T) {
+func TestEXE_003_LeakedMemory(t *testing.T) {
 	leak := func(err error) executor.Body {
 		return func(c *executor.Context) (executor.Encode, error) {
 			if _, e := c.Memory().Consumer("rows", nil).Alloc(16 << 10); e != nil {
@@ -342,11 +340,19 @@ func TestMemoryLeak(t *testing.T) {
 	}
 	strict := func(_ *harness, c *executor.Config, _ *executor.Deps) { c.LeakIsError, c.PinLeakIsError = true, true }
 	h := start(t, 1, strict)
-	o := h.run(leak(nil))
+	run := func(h *harness, body executor.Body) outcome {
+		free := h.memory.Free()
+		o := h.run(body)
+		if kept := free - h.memory.Free(); kept != 0 {
+			t.Errorf("%v %q: %d bytes stay reserved", o.State, o.failure.Message, kept)
+		}
+		return o
+	}
+	o := run(h, leak(nil))
 	if o.State != task.Failed || o.failure.Class != "*executor.LeakError" || !strings.Contains(o.failure.Message, "16384 bytes") {
 		t.Errorf("strict: %v %+v", o.State, o.failure)
 	}
-	if o := h.run(leak(errors.New("own reason"))); o.failure.Message != "own reason" {
+	if o := run(h, leak(errors.New("own reason"))); o.failure.Message != "own reason" {
 		t.Errorf("a failing attempt that leaks: %+v", o.failure)
 	}
 	pinned := func(c *executor.Context) (executor.Encode, error) {
@@ -355,15 +361,13 @@ func TestMemoryLeak(t *testing.T) {
 		h.store.mu.Unlock()
 		return nil, nil
 	}
-	if o := h.run(pinned); o.State != task.Failed || !strings.Contains(o.failure.Message, "2 pinned blocks") {
+	if o := run(h, pinned); o.State != task.Failed || !strings.Contains(o.failure.Message, "2 pinned blocks") {
 		t.Errorf("strict pins: %v %+v", o.State, o.failure)
 	}
-	lax := start(t, 1)
-	o = lax.run(leak(nil))
+	o = run(start(t, 1), leak(nil))
 	if o.State != task.Finished || o.result.Metrics[task.LeakedMemory] != 16<<10 || o.result.Metrics[task.PeakExecutionMemory] != 16<<10 {
 		t.Errorf("lax: %v %v", o.State, o.result.Metrics)
 	}
-	// That everything was freed, memory.Manager.Close checks at the end.
 }
 
 // However an attempt ends, when the driver hears of it no memory of the

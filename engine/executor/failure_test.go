@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,16 +20,44 @@ var errFetch = &task.Failure{
 	Fetch: task.FetchFailure{Executor: "2", Shuffle: 1, Map: 5, MapIndex: 6, Reduce: 7},
 }
 
-// The taxonomy of spark-semantics §3.5; EXE-001.
-func TestFailureTaxonomy(t *testing.T) {
+// recorded is a body that cannot fetch, twice, and then returns err.
+func recorded(err error) executor.Body {
+	return func(c *executor.Context) (executor.Encode, error) {
+		c.SetFetchFailed(errFetch)
+		c.SetFetchFailed(&task.Failure{Kind: task.FetchFailed, Message: "a later one"})
+		return nil, err
+	}
+}
+
+// Whatever user code makes of a fetch failure, the driver is told of it, and
+// of the first one.
+func TestEXE_001_FetchFailureIsToldWhateverUserCodeSays(t *testing.T) {
 	h := start(t, 2)
-	recorded := func(err error) executor.Body {
-		return func(c *executor.Context) (executor.Encode, error) {
+	for name, body := range map[string]executor.Body{
+		"replaced":               recorded(errors.New("stream ended")),
+		"wrapped":                recorded(fmt.Errorf("w: %w", errFetch)),
+		"returned, not recorded": failing(fmt.Errorf("w: %w", errFetch)),
+		"followed by a panic":    func(c *executor.Context) (executor.Encode, error) { c.SetFetchFailed(errFetch); panic("x") },
+		"panicked with":          func(c *executor.Context) (executor.Encode, error) { panic(fmt.Errorf("w: %w", errFetch)) },
+		"replaced by a denied commit": func(c *executor.Context) (executor.Encode, error) {
 			c.SetFetchFailed(errFetch)
-			c.SetFetchFailed(&task.Failure{Kind: task.FetchFailed, Message: "a later one"})
-			return nil, err
+			return nil, c.CanCommit()
+		},
+	} {
+		o := h.run(body)
+		if f := o.failure; o.State != task.Failed || f.Kind != task.FetchFailed || f.Message != "block is gone" || f.Fetch != errFetch.Fetch || f.Class != "" {
+			t.Errorf("%s: %v %+v", name, o.State, f)
 		}
 	}
+	// One that user code swallowed does not fail the attempt.
+	if o := h.run(recorded(nil)); o.State != task.Finished {
+		t.Errorf("swallowed: %v %+v", o.State, o.failure)
+	}
+}
+
+// The taxonomy of spark-semantics §3.5.
+func TestFailureTaxonomy(t *testing.T) {
+	h := start(t, 2)
 	killed := func(err error) executor.Body { // killed by itself, so that the order is sure
 		return func(c *executor.Context) (executor.Encode, error) {
 			h.Kill(c.Task, false, "not needed")
@@ -52,11 +81,7 @@ func TestFailureTaxonomy(t *testing.T) {
 			task.Failed, task.ExceptionFailure, "a: b: open x: file does not exist", "*fs.PathError", true},
 		{"panic", func(*executor.Context) (executor.Encode, error) { panic(fmt.Errorf("oh %w", fs.ErrExist)) },
 			task.Failed, task.ExceptionFailure, "oh file already exists", "panic", true},
-		{"fetch failure recorded, then replaced", recorded(errors.New("stream ended")), task.Failed, task.FetchFailed, "block is gone", "", false},
-		{"fetch failure recorded, then wrapped", recorded(fmt.Errorf("w: %w", errFetch)), task.Failed, task.FetchFailed, "block is gone", "", false},
-		{"fetch failure returned, not recorded", failing(fmt.Errorf("w: %w", errFetch)), task.Failed, task.FetchFailed, "block is gone", "", false},
-		{"fetch failure, then a panic", func(c *executor.Context) (executor.Encode, error) { c.SetFetchFailed(errFetch); panic("x") },
-			task.Failed, task.FetchFailed, "block is gone", "", false},
+		{"fetch failure", recorded(errFetch), task.Failed, task.FetchFailed, "block is gone", "", false},
 		{"commit denied below wrapping", deny, task.Killed, task.TaskCommitDenied, "cannot write: cannot commit partition", "", false},
 		{"killed, and says so", killed(&executor.KilledError{Reason: "other words"}), task.Killed, task.TaskKilled, "not needed", "", true},
 		{"killed, then a user error", killed(errors.New("closed pipe")), task.Killed, task.TaskKilled, "not needed", "", true},
@@ -95,10 +120,6 @@ func TestFailureTaxonomy(t *testing.T) {
 	final := &task.Failure{Kind: task.ExceptionFailure, Class: "exists", Message: "output exists", NoRetry: true}
 	if f := h.run(failing(fmt.Errorf("w: %w", final))).failure; !f.NoRetry || f.Class != "exists" || f.Message != "w: output exists" {
 		t.Errorf("a failure that decides for itself: %+v", f)
-	}
-	// A fetch failure that user code swallowed does not fail the attempt.
-	if o := h.run(recorded(nil)); o.State != task.Finished {
-		t.Errorf("swallowed: %v %+v", o.State, o.failure)
 	}
 	h.driver.canCommit = func(stage id.StageAttempt, partition, attempt int32) bool {
 		return stage == id.StageAttempt{Stage: 3, Attempt: 1} && partition == 42 && attempt == 5
@@ -263,51 +284,90 @@ func TestContextEndsWithItsAttempt(t *testing.T) {
 	h.expectOK()
 }
 
-// A lost goroutine is our fatal condition: it is handled once, by a new worker.
+// A lost goroutine is our fatal condition. What handles it is a new one, which
+// takes the worker over: once, or two would share a slot.
 func TestEXE_002_FatalBeatsAFetchFailureButNotAKill(t *testing.T) {
 	h := start(t, 2)
-	o := h.run(func(c *executor.Context) (executor.Encode, error) {
-		c.SetFetchFailed(errFetch)
-		goexit()
-		return nil, nil
-	})
-	if o.State != task.Failed || o.failure.Kind != task.ExceptionFailure || !strings.Contains(o.failure.Message, "Goexit") {
-		t.Errorf("fatal after a fetch failure: %v %+v", o.State, o.failure)
-	}
-	o = h.run(func(c *executor.Context) (executor.Encode, error) {
-		c.SetFetchFailed(errFetch)
-		h.Kill(c.Task, false, "not needed")
-		goexit()
-		return nil, nil
-	})
-	if o.State != task.Killed || o.failure.Message != "not needed" {
-		t.Errorf("fatal after a kill: %v %+v", o.State, o.failure)
-	}
-	if n := len(h.threads(2)); n != 2 {
-		t.Errorf("%d workers afterwards, want 2", n)
+	for _, kill := range []bool{false, true} {
+		before := onEach(h, 2, executor.Goroutine)
+		var heard trail
+		o := h.run(func(c *executor.Context) (executor.Encode, error) {
+			c.OnComplete(heard.complete("completed", nil))
+			c.OnFailure(func(*executor.Context, error) error { return heard.complete("failed", nil)(c) })
+			c.SetFetchFailed(errFetch)
+			if kill {
+				h.Kill(c.Task, false, "not needed")
+			}
+			goexit()
+			return nil, nil
+		})
+		state, kind, message := task.Failed, task.ExceptionFailure, "user code ended its goroutine (runtime.Goexit)"
+		if kill {
+			state, kind, message = task.Killed, task.TaskKilled, "not needed"
+		}
+		if o.State != state || o.failure.Kind != kind || o.failure.Message != message || o.failure.Fetch != (task.FetchFailure{}) {
+			t.Errorf("killed %v: %v %+v", kill, o.State, o.failure)
+		}
+		heard.expect(t, "failed", "completed")
+		if all := h.statuses(o.Task); len(all) != 2 || all[0].State != task.Running {
+			t.Errorf("killed %v: it reported %+v", kill, all)
+		}
+		after := onEach(h, 2, executor.Goroutine)
+		stayed := slices.DeleteFunc(slices.Clone(before), func(g string) bool { return !slices.Contains(after, g) })
+		if len(stayed) != 1 || after[0] == after[1] {
+			t.Errorf("killed %v: the workers were on %q and are on %q", kill, before, after)
+		}
+		if n := goroutines(2); n != 2 {
+			t.Errorf("killed %v: %d goroutines serve 2 workers", kill, n)
+		}
 	}
 }
 
-// BAR-008, the executor's half, and what a barrier request says.
-func TestBarrier(t *testing.T) {
+func barrier(d *task.Description) { d.Barrier = true }
+
+// An attempt that waits in a sync wakes when it is killed, sees a killed error
+// that says how, and ends as killed whatever it makes of that.
+func TestBAR_008_KillWakesASync(t *testing.T) {
+	h := start(t, 1)
+	for _, interrupt := range []bool{false, true} {
+		h.driver.barrier = func(ctx context.Context, r task.BarrierRequest) ([]string, error) {
+			h.Kill(r.Task, interrupt, "cancelled")
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}
+		for name, sync := range map[string]func(c *executor.Context) error{
+			"barrier":   (*executor.Context).Barrier,
+			"allGather": func(c *executor.Context) error { _, err := c.AllGather("wait"); return err },
+		} {
+			var seen error
+			o := h.run(func(c *executor.Context) (executor.Encode, error) {
+				seen = sync(c)
+				return nil, errors.New("of user code")
+			}, barrier)
+			var killed *executor.KilledError
+			if !errors.As(seen, &killed) || killed.Reason != "cancelled" || killed.Interrupt != interrupt {
+				t.Errorf("%s, interrupt %v: it saw %v", name, interrupt, seen)
+			}
+			if o.State != task.Killed || o.failure.Kind != task.TaskKilled || o.failure.Message != "cancelled" {
+				t.Errorf("%s, interrupt %v: %v %+v", name, interrupt, o.State, o.failure)
+			}
+		}
+	}
+}
+
+func TestBarrierRequests(t *testing.T) {
 	h := start(t, 1)
 	var requests []task.BarrierRequest
-	h.driver.barrier = func(ctx context.Context, r task.BarrierRequest) ([]string, error) {
+	h.driver.barrier = func(_ context.Context, r task.BarrierRequest) ([]string, error) {
 		requests = append(requests, r)
 		if r.Serve != nil {
 			r.Serve()
 		}
-		switch r.Message {
-		case "wait":
-			h.Kill(r.Task, false, "cancelled")
-			<-ctx.Done()
-			return nil, context.Cause(ctx)
-		case "fail":
+		if r.Message == "fail" {
 			return nil, errors.New("timeout")
 		}
 		return []string{"a", "b"}, nil
 	}
-	barrier := func(d *task.Description) { d.Barrier = true }
 	o := h.run(func(c *executor.Context) (executor.Encode, error) {
 		if err := c.Barrier(); err != nil {
 			return nil, err
@@ -330,13 +390,6 @@ func TestBarrier(t *testing.T) {
 		if r.Epoch != epoch || r.Method != method || r.NumTasks != 4 || r.Task != o.Task || r.Stage != 3 || (r.Requested != nil) != (i > 0) {
 			t.Errorf("request %d: %+v", i, r)
 		}
-	}
-	o = h.run(func(c *executor.Context) (executor.Encode, error) {
-		_, err := c.AllGather("wait")
-		return nil, errors.Join(errors.New("gather"), err)
-	}, barrier)
-	if o.State != task.Killed || o.failure.Message != "cancelled" {
-		t.Errorf("killed while waiting: %v %+v", o.State, o.failure)
 	}
 	if o := h.run(func(c *executor.Context) (executor.Encode, error) { return nil, c.Barrier() }); !strings.Contains(o.failure.Message, "not a barrier stage") {
 		t.Errorf("outside a barrier stage: %+v", o.failure)

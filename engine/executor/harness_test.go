@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -287,6 +288,13 @@ func (h *harness) wait(t id.Task) outcome {
 		h.t.Fatalf("stamps are out of order: %+v", s)
 	}
 	return o
+}
+
+// statuses returns what was reported of an attempt so far.
+func (h *harness) statuses(t id.Task) []task.Status {
+	h.driver.mu.Lock()
+	defer h.driver.mu.Unlock()
+	return slices.Clone(h.driver.statuses[t])
 }
 
 func (h *harness) run(body executor.Body, change ...func(d *task.Description)) outcome {

@@ -32,8 +32,7 @@ func (r *trail) expect(t *testing.T, names ...string) {
 	}
 }
 
-// EXE-005
-func TestCompletionListenersRunInReverse(t *testing.T) {
+func TestEXE_005_CompletionListenersRunInReverse(t *testing.T) {
 	h := start(t, 1)
 	for _, err := range []error{nil, errors.New("no")} {
 		var r trail
@@ -74,8 +73,7 @@ func TestEXE_006_FailureListenersComeFirst(t *testing.T) {
 	r.expect(t, "c")
 }
 
-// EXE-007
-func TestListenerErrors(t *testing.T) {
+func TestEXE_007_ListenersErrorsBehindTheBodys(t *testing.T) {
 	h := start(t, 1)
 	var r trail
 	body := func(err error, listeners ...error) executor.Body {
@@ -123,8 +121,7 @@ func TestListenerErrors(t *testing.T) {
 	h.expectOK()
 }
 
-// EXE-008
-func TestListenersRegisteredByListeners(t *testing.T) {
+func TestEXE_008_ListenersRegisteredByListeners(t *testing.T) {
 	h := start(t, 1)
 	var r trail
 	o := h.run(func(c *executor.Context) (executor.Encode, error) {
@@ -149,8 +146,7 @@ func TestListenersRegisteredByListeners(t *testing.T) {
 	r.expect(t, "outer", "outer goes on", "of another goroutine", "inner", "last")
 }
 
-// EXE-009
-func TestInterruptListeners(t *testing.T) {
+func TestEXE_009_InterruptListeners(t *testing.T) {
 	h := start(t, 1)
 	begun, reason, block := make(chan struct{}), make(chan string, 1), make(chan struct{})
 	completed := false
@@ -182,7 +178,7 @@ func TestInterruptListeners(t *testing.T) {
 	h.expectOK()
 }
 
-func TestFailingInterruptListenerMarksTheAttemptFailed(t *testing.T) {
+func TestEXE_009_FailingInterruptListenerMarksTheAttemptFailed(t *testing.T) {
 	h := start(t, 1)
 	failed := make(chan error, 1)
 	o := h.run(func(c *executor.Context) (executor.Encode, error) {

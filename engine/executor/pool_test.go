@@ -2,6 +2,7 @@ package executor_test
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,23 +19,26 @@ import (
 
 	"github.com/execbench/execbench/engine/executor"
 	"github.com/execbench/execbench/engine/id"
+	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/task"
 )
 
 func goexit() { runtime.Goexit() }
 
-// threads returns the threads of all workers, each holding one attempt until
-// every one has it.
-func (h *harness) threads(slots int) []int {
+// threads returns the threads of all workers.
+func (h *harness) threads(slots int) []int { return onEach(h, slots, threadID) }
+
+// onEach asks all workers, each of which holds one attempt until every one has
+// it, and returns the answers in order.
+func onEach[T cmp.Ordered](h *harness, slots int, ask func() T) (answers []T) {
 	var mu sync.Mutex
-	var ids []int
 	var all sync.WaitGroup
 	all.Add(slots)
 	var tasks []id.Task
 	for range slots {
 		tasks = append(tasks, h.launch(func(*executor.Context) (executor.Encode, error) {
 			mu.Lock()
-			ids = append(ids, threadID())
+			answers = append(answers, ask())
 			mu.Unlock()
 			all.Done()
 			all.Wait()
@@ -44,8 +48,21 @@ func (h *harness) threads(slots int) []int {
 	for _, t := range tasks {
 		h.wait(t)
 	}
-	slices.Sort(ids)
-	return ids
+	slices.Sort(answers)
+	return answers
+}
+
+// goroutines counts the goroutines that are workers of any executor. One that
+// user code ended may be about to go: the count is given when it is want, or
+// when it does not become that.
+func goroutines(want int) (n int) {
+	buf := make([]byte, 1<<20)
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); runtime.Gosched() {
+		if n = bytes.Count(buf[:runtime.Stack(buf, true)], []byte("executor.(*worker).loop(")); n == want {
+			break
+		}
+	}
+	return n
 }
 
 // The pool keeps its threads through 100,000 attempts, panics and kills.
@@ -478,17 +495,135 @@ func TestCAN_010_NoReaperWithoutATimeout(t *testing.T) {
 
 func ignoreKill(release chan struct{}) { <-release }
 
+// A closed executor rejects what is launched, alone or in a chain: each attempt
+// is reported as failed, once, for that reason.
 func TestEXE_011_LaunchOnAClosedExecutorFails(t *testing.T) {
 	h := start(t, 1)
 	if err := h.Close(time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	o := h.run(ok)
-	if o.State != task.Failed || o.failure.Kind != task.ExceptionFailure || !strings.Contains(o.failure.Message, "executor is closed") {
-		t.Errorf("%v %+v", o.State, o.failure)
+	body := func(*executor.Context) (executor.Encode, error) { t.Error("ran after Close"); return nil, nil }
+	chain := h.chain(body, body, body)
+	h.LaunchChain(chain)
+	for _, n := range append(tasksOf(chain), h.launch(body)) {
+		o := h.wait(n)
+		if o.State != task.Failed || o.failure.Kind != task.ExceptionFailure || o.failure.Message != executor.ErrClosed.Error() {
+			t.Errorf("task %d: %v %+v", n, o.State, o.failure)
+		}
+		if all := h.statuses(n); len(all) != 1 {
+			t.Errorf("task %d: %d statuses", n, len(all))
+		}
 	}
 	if err := h.Close(0); err != nil {
 		t.Errorf("closing again: %v", err)
+	}
+}
+
+// What an attempt is made from cannot be had: it fails with just that error,
+// and what is launched before and behind it, in its chain too, runs.
+func TestEXE_011_WhatCannotBeMadeFails(t *testing.T) {
+	brokenDisk := errors.New("the disk is broken")
+	for _, c := range []struct {
+		name   string
+		change func(d *task.Description)
+		spoil  func(msg []byte) []byte
+		want   string
+	}{
+		{"description that is cut", nil, func(msg []byte) []byte { return msg[:len(msg)/2] }, "cannot decode"},
+		{"no description", nil, func([]byte) []byte { return nil }, "cannot decode"},
+		{"task binary that is gone", func(d *task.Description) { d.Binary = 404 }, nil, "cannot get the task binary of stage 3.1: no block broadcast_404"},
+		{"file that cannot be fetched", func(d *task.Description) {
+			d.Files = []task.File{{Name: "f", Source: "/nowhere/f", Timestamp: 1}}
+		}, nil, `cannot fetch file "f" from "/nowhere/f": the disk is broken`},
+		{"no body", func(d *task.Description) { d.Properties = map[string]string{"decode": "nothing"} }, nil,
+			"cannot decode the task binary: the decoder returned no body"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := start(t, 1, func(h *harness, _ *executor.Config, d *executor.Deps) {
+				d.FS = brokenFS{fsys.OS, brokenDisk}
+				decode := d.Decode
+				d.Decode = func(c *executor.Context, binary []byte) (executor.Body, error) {
+					if c.Properties["decode"] == "nothing" {
+						return nil, nil
+					}
+					return decode(c, binary)
+				}
+			})
+			body := func(*executor.Context) (executor.Encode, error) { t.Error("it ran"); return nil, nil }
+			bad := func() task.Launch {
+				d := h.describe(body)
+				if c.change != nil {
+					c.change(d)
+				}
+				msg := task.AppendDescription(nil, d)
+				if c.spoil != nil {
+					msg = c.spoil(msg)
+				}
+				return task.Launch{Task: d.Task, Desc: msg}
+			}
+			alone, within := bad(), bad()
+			chain := append(append(h.chain(ok), within), h.chain(ok)...)
+			h.Launch(alone.Task, alone.Desc)
+			h.LaunchChain(chain)
+			for _, n := range append(tasksOf(chain), alone.Task) {
+				o, fails := h.wait(n), n == alone.Task || n == within.Task
+				if fails && (o.State != task.Failed || o.failure.Kind != task.ExceptionFailure || !strings.HasPrefix(o.failure.Message, c.want)) {
+					t.Errorf("task %d: %v %+v", n, o.State, o.failure)
+				}
+				if !fails && o.State != task.Finished {
+					t.Errorf("task %d, which is sound: %v %+v", n, o.State, o.failure)
+				}
+				if all := h.statuses(n); len(all) != 2 || all[0].State != task.Running {
+					t.Errorf("task %d: %+v", n, all)
+				}
+			}
+		})
+	}
+}
+
+// brokenFS opens nothing.
+type brokenFS struct {
+	fsys.FS
+	err error
+}
+
+func (f brokenFS) Open(string) (fsys.File, error) { return nil, f.err }
+
+// Attempts that are launched while the executor closes run, are killed in its
+// queue, or are rejected: each is reported.
+func TestEXE_011_NoLaunchIsLostToClosing(t *testing.T) {
+	for range 10 {
+		h := start(t, 2)
+		const each = 30
+		var launched [3][]id.Task
+		var launchers sync.WaitGroup
+		closing := make(chan struct{})
+		for i := range launched {
+			launchers.Go(func() {
+				for n := range each {
+					if n == each/2 && i == 0 {
+						close(closing)
+					}
+					if n%2 == 0 {
+						launched[i] = append(launched[i], h.launch(ok))
+						continue
+					}
+					chain := h.chain(ok, ok)
+					h.LaunchChain(chain)
+					launched[i] = append(launched[i], tasksOf(chain)...)
+				}
+			})
+		}
+		<-closing
+		if err := h.Close(time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		launchers.Wait()
+		for _, n := range slices.Concat(launched[:]...) {
+			if o := h.wait(n); o.State != task.Finished && o.failure.Message != executor.ErrClosed.Error() {
+				t.Errorf("task %d: %v %+v", n, o.State, o.failure)
+			}
+		}
 	}
 }
 
