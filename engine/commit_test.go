@@ -19,6 +19,7 @@ import (
 	"github.com/execbench/execbench/engine/internal/fsys"
 	"github.com/execbench/execbench/engine/source"
 	"github.com/execbench/execbench/engine/task"
+	"github.com/execbench/execbench/engine/units"
 )
 
 // lines writes one integer a line.
@@ -318,6 +319,44 @@ func TestFailedWriteLeavesNothing(t *testing.T) {
 	wantError(t, err, dir)
 	values, _ = readBack(t, r, dir)
 	check(t, nil, values, ints(100))
+}
+
+// A Write is cancelled while an attempt is about to make its file, to close it,
+// or to hand it in. The Write does not wait for it: nothing is there when it
+// returns, nor when the attempt has gone on.
+func TestCancelledWriteLeavesNothingOfLateAttempts(t *testing.T) {
+	for name, op := range map[string]fsys.Op{"make": fsys.OpCreate, "close": fsys.OpClose, "hand in": fsys.OpRename} {
+		t.Run(name, func(t *testing.T) {
+			at, goOn := make(chan struct{}), make(chan struct{})
+			files := fsys.NewFaulty(fsys.OS, fsys.Fault{Ops: op, Glob: "*-part-00001", K: 1, Do: func(string) { close(at); <-goOn }})
+			s, err := engine.OpenOn(engine.Config{Cores: 2, Memory: 128 * units.MiB, Temp: t.TempDir()}, files)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(t.TempDir(), "out")
+			gone := func(when string) {
+				if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s the output folder is there: %v", when, err)
+				}
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			wait := background(func() error { _, err := lines(engine.Range(s, 1000, 3)).Write(ctx, dir); return err })
+			<-at
+			cancel()
+			if err := wait(); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+			gone("when the write returns")
+			close(goOn)
+			if err := s.Close(); err != nil { // it waits for the attempt
+				t.Error(err)
+			}
+			gone("when the attempt has ended")
+			if open := files.StillOpen(); len(open) > 0 {
+				t.Errorf("still open: %v", open)
+			}
+		})
+	}
 }
 
 // A stage that writes and is retried after a fetch failure: partitions that

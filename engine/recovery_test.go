@@ -149,6 +149,22 @@ func TestEXE_012_OneRetryRunsOneMoreAttempt(t *testing.T) {
 		check(t, err, got, []int64{1, 4, 9})
 		check(t, nil, len(of[*event.TaskStart](r.rec)), 4+2)
 	})
+	t.Run("map stage alone", func(t *testing.T) {
+		r := start(t, engine.Config{Conf: conf("task.maxFailures", "2")})
+		key := func(v int64) numbered { return numbered{Key: v, Value: square(v)} }
+		side := engine.Map(failing(r.Session, 3, 1, once), key)
+		got, err := engine.Join(engine.Map(engine.Range(r.Session, 3, 3), key), side, engine.Partitions(2)).Collect(t.Context())
+		check(t, err, matchesOf(got), []string{"0 1 1", "1 4 4", "2 9 9"})
+		// The join's first job writes the side, to learn how large it is.
+		job, end := of[*event.JobStart](r.rec)[0], of[*event.JobEnd](r.rec)[0]
+		if len(job.Stages) != 1 || job.Stages[0].Kind != task.ShuffleMapTask || end.Job != job.Job || end.Error != "" {
+			t.Fatalf("no job of a map stage alone that succeeds: %+v, %+v", job, end)
+		}
+		attempts := of[*event.TaskStart](r.rec)
+		attempts = slices.DeleteFunc(attempts, func(e *event.TaskStart) bool { return e.Info.Stage != job.Stages[0].Stage })
+		check(t, nil, len(attempts), 4)
+		check(t, nil, r.rec.numbers(job.Stages[0].StageAttempt, 1), []int32{0, 1})
+	})
 }
 
 func TestEXE_014_AFailingMapStageFailsEveryTime(t *testing.T) {
