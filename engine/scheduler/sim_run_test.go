@@ -426,6 +426,11 @@ func (s *sim) handle(e Event) {
 	s.checkCounts()
 	s.checkDue()
 	s.checkWaits()
+	if s.w.planted != nil {
+		if what := s.w.planted(s, e); what != "" {
+			s.t.Fatal(what)
+		}
+	}
 }
 
 func (s *sim) ask(e func(Token) Event, answered func(*Answer)) {

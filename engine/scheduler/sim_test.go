@@ -2,6 +2,7 @@ package scheduler
 
 import (
 	"flag"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -48,13 +49,7 @@ func TestSimulation(t *testing.T) {
 				calledBack.Add(int64(s.calledBack))
 				tooLarge.Add(int64(s.tooLarges))
 				if failure != "" {
-					small := shrink(w, failure)
-					again, s := simulate(small, true)
-					if len(s.out) > 200 {
-						s.out = append([]string{"…"}, s.out[len(s.out)-200:]...)
-					}
-					t.Errorf("seed %d: %s\nThe shortest world that fails:\n%v\n%s\n\n%s\n\nrepeat with: make sim SEED=%d STEPS=%d",
-						n, failure, small, strings.Join(s.out, "\n"), again, n, *steps)
+					t.Error(report(w, shrink(w, failure), failure, *steps))
 				}
 			}
 		})
@@ -65,4 +60,16 @@ func TestSimulation(t *testing.T) {
 	if last-first > 50 && (calledBack.Load() == 0 || tooLarge.Load() == 0) {
 		t.Error("no chain was called back, or no description was too large: the test proves less than it should")
 	}
+}
+
+// report tells of a world that fails: its seed, the shortest world that fails
+// so, the end of what happens in it, and how to see it again. steps is what
+// the world was drawn with.
+func report(w, small *world, failure string, steps int) string {
+	again, s := simulate(small, true)
+	if len(s.out) > 200 {
+		s.out = append([]string{"…"}, s.out[len(s.out)-200:]...)
+	}
+	return fmt.Sprintf("seed %d: %s\nThe shortest world that fails:\n%v\n%s\n\n%s\n\nrepeat with: make sim SEED=%d STEPS=%d",
+		w.seed, failure, small, strings.Join(s.out, "\n"), again, w.seed, steps)
 }

@@ -37,6 +37,10 @@ type world struct {
 	maxResult, maxUntaken int
 	maxMessage            int           // of a task description; some jobs come near it
 	resubmit              time.Duration // after a fetch failure
+
+	// planted, if it is there, says of each event what does not hold after it,
+	// "" if all does: for the test of how a failure is told.
+	planted func(*sim, Event) string
 }
 
 type site struct{ host, slots int }
