@@ -245,7 +245,7 @@ func TestSORT_005_ReducersInOrderAfterSpills(t *testing.T) {
 }
 
 // The checksums in the file are those of the blocks, combined or not, in
-// whatever order the rows came, spilled never or after every row.
+// whatever order the rows came, spilled never or after every record.
 //
 // NOT APPLICABLE: SHUF-007 as to ordering, because the map side does not sort
 // by key: order is the reducer's.
@@ -270,19 +270,29 @@ func TestSHUF_007_ChecksumsOfBlocks(t *testing.T) {
 						return err
 					}
 					defer w.Close()
-					add := w.Add
+					write := func(rows []row) error {
+						for i := range rows {
+							if err := w.Add(rows[i : i+1]); err != nil {
+								return err
+							}
+							if !spills {
+								continue
+							}
+							if err := w.spill(); err != nil {
+								return err
+							}
+						}
+						return nil
+					}
+					add, end := write, func() error { return nil }
 					if combined {
-						c, err := spill.NewCombiner(env, "combine", key, spill.Reduce(func(a, b int64) int64 { return a + b }), nil, w.Add, nil)
+						c, err := spill.NewCombiner(env, "combine", key, spill.Reduce(func(a, b int64) int64 { return a + b }), nil, write, nil)
 						if err != nil {
 							return err
 						}
 						defer c.Close()
-						add = func(rows []row) error {
-							if err := c.Add(rows); err != nil {
-								return err
-							}
-							return c.Flush()
-						}
+						add = func(rows []row) error { return errors.Join(c.Add(rows), c.Add(rows)) } // two make one
+						end = c.Flush
 					}
 					for i := range int64(9) {
 						if backwards {
@@ -291,11 +301,9 @@ func TestSHUF_007_ChecksumsOfBlocks(t *testing.T) {
 						if err := add([]row{{Key: i, Value: i}}); err != nil {
 							return err
 						}
-						if spills {
-							if err := w.spill(); err != nil {
-								return err
-							}
-						}
+					}
+					if err := end(); err != nil {
+						return err
 					}
 					_, err = w.Commit()
 					return err
@@ -303,8 +311,11 @@ func TestSHUF_007_ChecksumsOfBlocks(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				if n := r.metrics[task.ShuffleRecordsWritten]; n != 9 {
+					t.Errorf("combined %v: %d records are written, want 9", combined, n)
+				}
 				if n := r.metrics[task.SpillCount]; spills && n != 9 || !spills && n != 0 {
-					t.Errorf("%d spills of 9 rows", n)
+					t.Errorf("combined %v, spills %v: %d spills of 9 records", combined, spills, n)
 				}
 				names := outputID{1, 1}.files()
 				data, index, sums := fileOf(t, r, names[fileData]), fileOf(t, r, names[fileIndex]), fileOf(t, r, names[fileSums])
