@@ -191,7 +191,7 @@ func (s setting) run(t *testing.T, dir string, args []string) (peak int64) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", args, err, out)
 	}
-	peak = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	peak = int64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
 	if runtime.GOOS != "darwin" { // which counts bytes
 		peak *= 1 << 10
 	}

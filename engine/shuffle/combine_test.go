@@ -110,7 +110,7 @@ func checkCombine(t *testing.T, r *rig, distinct int) {
 func TestRowsThatAreNotCombinedKeepTheirForm(t *testing.T) {
 	for _, budget := range []units.Bytes{2 * units.MiB, 128 * units.MiB} {
 		for form, c := range []Config{{}, {Storage: Disk}, {Compression: compression(t, "lz4")}} {
-			for _, distinct := range []int{10, 1 << 40} {
+			for _, distinct := range []int64{10, 1 << 40} {
 				t.Run(fmt.Sprintf("memory=%s/form=%d/distinct=%d", budget, form, distinct), func(t *testing.T) {
 					checkUncombined(t, newRig(t, budget, c), distinct)
 				})
@@ -121,7 +121,7 @@ func TestRowsThatAreNotCombinedKeepTheirForm(t *testing.T) {
 
 type mean struct{ n, sum int64 }
 
-func checkUncombined(t *testing.T, r *rig, distinct int) {
+func checkUncombined(t *testing.T, r *rig, distinct int64) {
 	type value = codec.Pair[int64, int64]
 	type partial = codec.Pair[int64, mean]
 	const reducers, rows = 3, 100_000
@@ -145,7 +145,7 @@ func checkUncombined(t *testing.T, r *rig, distinct int) {
 		batch := make([]value, 1000)
 		for i := range rows / len(batch) {
 			for j := range batch {
-				k := int64(rng.IntN(distinct))
+				k := rng.Int64N(distinct)
 				if i > 0 && j%10 == 0 { // now and then one that was there
 					k = batch[0].Key
 				}

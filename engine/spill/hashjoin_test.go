@@ -10,11 +10,11 @@ import (
 	"github.com/execbench/execbench/engine/units"
 )
 
-func numberPairs(n, distinct int, seed uint64) []pair[int64, int64] {
+func numberPairs(n int, distinct int64, seed uint64) []pair[int64, int64] {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	out := make([]pair[int64, int64], n)
 	for i := range out {
-		out[i] = kv(int64(rng.IntN(distinct)), int64(i)) // zero among them
+		out[i] = kv(rng.Int64N(distinct), int64(i)) // zero among them
 	}
 	return out
 }
@@ -53,9 +53,12 @@ func same(a, b map[int64]matches) error {
 // grouper is as it was, and Join gives them.
 func TestMatcherMatchesAModel(t *testing.T) {
 	for _, c := range []struct {
-		left, leftKeys, right, rightKeys int
-		share                            units.Bytes
-		table                            bool
+		left      int
+		leftKeys  int64
+		right     int
+		rightKeys int64
+		share     units.Bytes
+		table     bool
 	}{
 		{0, 1, 100, 10, 64 * units.MiB, true},
 		{100, 10, 0, 1, 64 * units.MiB, true},
@@ -116,8 +119,9 @@ func TestMatcherMatchesAModel(t *testing.T) {
 func TestMatcherOfFrames(t *testing.T) {
 	ls := numberPairs(3000, 2000, 5)
 	for _, c := range []struct {
-		copied, framed, keys int
-		share                units.Bytes
+		copied, framed int
+		keys           int64
+		share          units.Bytes
 	}{
 		{0, 40_000, 3000, 64 * units.MiB},
 		{7000, 40_000, 3000, 64 * units.MiB},

@@ -3,11 +3,9 @@ package pagerank
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"math/bits"
-	"strconv"
 
 	"github.com/execbench/execbench/engine"
 )
@@ -21,7 +19,7 @@ const nodeMax = math.MaxUint32 - 1
 // edgeBatch is how many links are handed on at once.
 const edgeBatch = 2048
 
-var errEdge = errors.New("a link is two whole numbers, source,destination, each from 0 to " + strconv.Itoa(nodeMax))
+var errEdge = fmt.Errorf("a link is two whole numbers, source,destination, each from 0 to %d", uint32(nodeMax))
 
 // edgeReader reads lines "source,destination". The first line of a file may
 // be a header: it is when it does not begin with a digit.
