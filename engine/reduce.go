@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+
 	"github.com/execbench/execbench/engine/codec"
 	"github.com/execbench/execbench/engine/plan"
 	"github.com/execbench/execbench/engine/shuffle"
@@ -27,6 +29,35 @@ func AggregateByKey[K, V, C any](d *Dataset[Pair[K, V]], zero func() C, seq func
 		agg.First = func(v V) C { return seq(zero(), v) }
 	}
 	return combine(d, "aggregateByKey", agg, opts)
+}
+
+// Folding is a batch of values, each beside the state of its key: see
+// [AggregateByKeyBatches].
+type Folding[V, C any] = spill.Folding[V, C]
+
+// AggregateByKeyBatches is AggregateByKey a batch at a time: seq adds every
+// value of a batch to the state of its key, in a loop of its own:
+//
+//	func(f engine.Folding[cell, group]) {
+//		for i := range f.Len() {
+//			g, c := f.State(i), f.Value(i)
+//			g.Count, g.Sum = g.Count+1, g.Sum+c.Sum
+//		}
+//	}
+//
+// That pays where keys of a cached dataset are whole numbers close together,
+// whose states are found without a search: with 100 keys a row then takes 2 ns
+// of a core instead of 3. Elsewhere values come one at a time, and seq takes a
+// nanosecond or two longer than a function that AggregateByKey calls.
+//
+// How values are divided into batches is not defined; batches are not empty.
+// States must be plain: numbers, and arrays and structs of those.
+func AggregateByKeyBatches[K, V, C any](d *Dataset[Pair[K, V]], zero func() C, seq func(Folding[V, C]), comb func(a, b C) C, opts ...Option) *Dataset[Pair[K, C]] {
+	const name = "aggregateByKeyBatches"
+	if !codec.IsPlain[C]() {
+		panic(fmt.Sprintf("engine: %s at %s: states of %T are not plain", name, callSite(), *new(C)))
+	}
+	return combine(d, name, spill.Aggregate[V, C]{Zero: zero(), AddAll: seq, Merge: comb}, opts)
 }
 
 // Distinct keeps one of each group of equal records.

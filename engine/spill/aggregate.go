@@ -18,8 +18,11 @@ import (
 type Aggregate[V, C any] struct {
 	First func(V) C    // of a key's first value; nil: Add to Zero
 	Zero  C            // where First is nil: then C must be plain
-	Add   func(C, V) C // one more value
-	Merge func(C, C) C // two partial results of one key
+	Add   func(C, V) C // one more value; may be nil if AddAll is not
+	// AddAll is Add for a batch, where states are plain and begin with Zero.
+	// It takes the place of Add where a state is found without looking for it.
+	AddAll func(Folding[V, C])
+	Merge  func(C, C) C // two partial results of one key
 }
 
 // Reduce is the aggregate of a function that combines two values, which must
@@ -61,6 +64,7 @@ type aggregation[K, V, C any] interface {
 // NewAggregator returns an aggregator. name is its account in memory
 // reports. The error says that C, or K as a key, has no binary form.
 func NewAggregator[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C]) (*Aggregator[K, V, C], error) {
+	a = addable(a)
 	impl, err := newAggregation[K](env, name, key, a, nil)
 	if err != nil {
 		return nil, err

@@ -114,11 +114,17 @@ func TestDealtIsAMap(t *testing.T) {
 		Add:   func(s stats, v int64) stats { return stats{s.Sum + v, s.Count + 1} },
 		Merge: func(a, b stats) stats { return stats{a.Sum + b.Sum, a.Count + b.Count} },
 	}
+	batches := Aggregate[int64, stats]{Merge: counting.Merge, AddAll: func(f Folding[int64, stats]) {
+		for i := range f.Len() {
+			s := f.State(i)
+			s.Sum, s.Count = s.Sum+*f.Value(i), s.Count+1
+		}
+	}}
 	rng := rand.New(rand.NewPCG(1, 2))
 	const reducers, reducer = 5, 3
 	for _, share := range []units.Bytes{1 * units.MiB, 64 * units.MiB} {
 		if share > units.MiB { // where nothing is spilled, a key has one zero
-			counting.Zero.Count = 100
+			counting.Zero.Count, batches.Zero.Count = 100, 100
 		}
 		for _, keys := range []int64{1, 700, 300_000} {
 			for _, strays := range []int{0, 7} {
@@ -157,6 +163,7 @@ func TestDealtIsAMap(t *testing.T) {
 					}
 					aggregatedDealt(t, newBench(t, share), d, reducer, values, nil, sum, sums)
 					aggregatedDealt(t, newBench(t, share), d, reducer, values, partial, counting, want)
+					aggregatedDealt(t, newBench(t, share), d, reducer, values, partial, batches, want)
 				})
 			}
 		}

@@ -3,6 +3,7 @@ package spill
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"unsafe"
 
@@ -29,6 +30,7 @@ type dealt[K, V, C any] struct {
 	states  []C
 	present []uint64 // a bit a round
 	emitted bool
+	at      [foldMost]uint32
 }
 
 // Dealt tells that the keys were dealt out, this aggregator's to reducer, and
@@ -123,6 +125,9 @@ func foldDealt[K, V, C, X any](t *dealt[K, V, C], pairs []codec.Pair[K, X], fold
 // addDealt adds values up to one whose key was not dealt and returns
 // how many.
 func (t *dealt[K, V, C]) addDealt(pairs []codec.Pair[K, V]) int {
+	if size := unsafe.Sizeof(*new(C)); t.agg.AddAll != nil && uintptr(len(t.states))*size <= math.MaxUint32 {
+		return t.addAllDealt(pairs, uint32(size))
+	}
 	d, states, present := t.deal, t.states, t.present
 	add, first := t.agg.Add, t.agg.First
 	for i := range pairs {
@@ -139,6 +144,30 @@ func (t *dealt[K, V, C]) addDealt(pairs []codec.Pair[K, V]) int {
 		*word |= bit
 	}
 	return len(pairs)
+}
+
+// addAllDealt is addDealt by AddAll.
+func (t *dealt[K, V, C]) addAllDealt(pairs []codec.Pair[K, V], size uint32) (n int) {
+	d, present := t.deal, t.present
+	for n < len(pairs) {
+		some := pairs[n:min(n+foldMost, len(pairs))]
+		k := 0
+		for ; k < len(some); k++ {
+			round, ok := d.round(uint64(codec.Lead(&some[k])))
+			if !ok {
+				break
+			}
+			present[round>>6] |= 1 << (round & 63)
+			t.at[k] = uint32(round) * size
+		}
+		if k > 0 {
+			t.agg.AddAll(folding(some[:k], t.states, &t.at))
+		}
+		if n += k; k < len(some) {
+			break
+		}
+	}
+	return n
 }
 
 // mergeDealt is addDealt for partial results.

@@ -115,6 +115,7 @@ type combining[K, V any] interface {
 // keys are dealt out to reducers; nil: by hash.
 func NewCombiner[K, V, C any](env Env, name string, key codec.Key[K], a Aggregate[V, C], deal *Deal,
 	emit func([]codec.Pair[K, C]) error, pass func([]codec.Pair[K, V]) error) (*Combiner[K, V, C], error) {
+	a = addable(a)
 	g, err := newAggregation[K](env, name, key, a, &drain[K, V, C]{emit: emit, pass: pass})
 	if err != nil {
 		return nil, err

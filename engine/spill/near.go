@@ -22,6 +22,7 @@ type near[K, V, C any] struct {
 	states []C
 	seen   []bool // not bits: rows of keys nearby would wait for each other's
 	emit   func([]codec.Pair[K, C]) error
+	at     [foldMost]uint32
 }
 
 // nearMost is the largest array: with the rows that pass it lies in the
@@ -32,7 +33,7 @@ const nearMost = 256 << 10
 // next, and waits at each. So rows are asked for, some at a time (10,000,000
 // rows of 100 keys took 0.024 s without, 0.019 with).
 const (
-	askRows  = 32
+	askRows  = foldMost
 	askAhead = 4 << 10
 )
 
@@ -88,11 +89,18 @@ func (t *near[K, V, C]) fold(pairs []codec.Pair[K, V]) (n int) {
 	return n
 }
 
-// foldSome is fold for a few rows.
+// foldSome is fold for at most foldMost rows.
 func (t *near[K, V, C]) foldSome(pairs []codec.Pair[K, V]) int {
 	least, states := t.least, t.states
 	seen := t.seen[:len(states)]
-	add, first := t.agg.Add, t.agg.First
+	add, first, all := t.agg.Add, t.agg.First, t.agg.AddAll
+	if all != nil {
+		n := find(t.at[:len(pairs)], seen, least, uint32(unsafe.Sizeof(states[0])), pairs)
+		if n > 0 {
+			all(folding(pairs[:n], states, &t.at))
+		}
+		return n
+	}
 	if first == nil {
 		for i := range pairs {
 			p := &pairs[i]
@@ -118,6 +126,21 @@ func (t *near[K, V, C]) foldSome(pairs []codec.Pair[K, V]) int {
 			*s = first(pairs[i].Value)
 		}
 		seen[at] = true
+	}
+	return len(pairs)
+}
+
+// find notes where the states of pairs are, of size bytes each, up to one whose
+// key was not dealt, and returns how many.
+func find[K, V any](at []uint32, seen []bool, least uint64, size uint32, pairs []codec.Pair[K, V]) int {
+	at = at[:len(pairs)]
+	for i := range pairs {
+		k := uint64(codec.Lead(&pairs[i])) - least
+		if k >= uint64(len(seen)) {
+			return i
+		}
+		seen[k] = true
+		at[i] = uint32(k) * size
 	}
 	return len(pairs)
 }

@@ -25,6 +25,15 @@ type group struct {
 
 func (g group) add(c cell) group { return group{g.Count + 1, g.V + c.V, g.F + c.F} }
 
+func addAll(f Folding[cell, group]) {
+	for i := range f.Len() {
+		g, c := f.State(i), f.Value(i)
+		g.Count++
+		g.V += c.V
+		g.F += c.F
+	}
+}
+
 func (g group) merge(o group) group { return group{g.Count + o.Count, g.V + o.V, g.F + o.F} }
 
 // What is combined of keys close together is what a map says, with keys among
@@ -32,6 +41,7 @@ func (g group) merge(o group) group { return group{g.Count + o.Count, g.V + o.V,
 func TestNearIsAMap(t *testing.T) {
 	begun := Aggregate[cell, group]{First: func(c cell) group { return group{101, c.V, c.F} }, Add: group.add, Merge: group.merge}
 	zero := Aggregate[cell, group]{Zero: group{Count: 100}, Add: group.add, Merge: group.merge}
+	batches := Aggregate[cell, group]{Zero: group{Count: 100}, AddAll: addAll, Merge: group.merge}
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, least := range []int64{0, -300, math.MinInt64, math.MaxInt64 - 9000} {
 		for _, keys := range []int64{1, 700, 9000} {
@@ -56,7 +66,7 @@ func TestNearIsAMap(t *testing.T) {
 							want[k] = begun.First(c)
 						}
 					}
-					for name, a := range map[string]Aggregate[cell, group]{"begun": begun, "zero": zero} {
+					for name, a := range map[string]Aggregate[cell, group]{"begun": begun, "zero": zero, "batches": batches} {
 						if got := combinedNear(t, newBench(t, 64*units.MiB), a, d, values); !maps.Equal(got, want) {
 							t.Errorf("%s: %d keys, want %d", name, len(got), len(want))
 						}
@@ -164,8 +174,15 @@ func BenchmarkNear(b *testing.B) {
 	for i := range pairs {
 		pairs[i] = kv(rng.Int64N(keys), cell{1, 0.5})
 	}
-	for form, deal := range map[string]*Deal{"array": &d, "table": nil} {
+	for _, form := range []string{"table", "array", "array, batches"} {
 		b.Run("form="+form, func(b *testing.B) {
+			deal, a := &d, a
+			switch form {
+			case "table":
+				deal = nil
+			case "array, batches":
+				a = Aggregate[cell, group]{AddAll: addAll, Merge: group.merge}
+			}
 			x := newBench(b, 1*units.GiB)
 			c, err := NewCombiner(x.env, "combiner", mustKey[int64](b), a, deal, func([]pair[int64, group]) error { return nil }, nil)
 			if err != nil {

@@ -111,6 +111,16 @@ type group struct {
 
 func (g group) add(c cell) group { return group{g.Count + 1, g.V + c.V, g.F + c.F} }
 
+// addAll is add for a batch.
+func addAll(f engine.Folding[cell, group]) {
+	for i := range f.Len() {
+		g, c := f.State(i), f.Value(i)
+		g.Count++
+		g.V += c.V
+		g.F += c.F
+	}
+}
+
 func (g group) merge(o group) group { return group{g.Count + o.Count, g.V + o.V, g.F + o.F} }
 
 func (g group) mean() float64 { return g.F / float64(g.Count) }
@@ -158,9 +168,13 @@ func buildBy[K any](s *engine.Session, v workloads.Values, in workloads.Input, k
 
 // queryBy groups rows into parts partitions; exact is what digest.add asks for.
 func queryBy[K any](rows *engine.Dataset[engine.Pair[K, cell]], parts int, cached, exact bool, hash hasher[K]) query {
-	groups := engine.AggregateByKey(rows, func() group { return group{} }, group.add, group.merge, engine.Partitions(parts))
+	zero := func() group { return group{} }
+	var groups *engine.Dataset[engine.Pair[K, group]]
 	if cached {
+		groups = engine.AggregateByKeyBatches(rows, zero, addAll, group.merge, engine.Partitions(parts))
 		groups.Persist(block.MemoryAndDisk)
+	} else {
+		groups = engine.AggregateByKey(rows, zero, group.add, group.merge, engine.Partitions(parts))
 	}
 	digests := engine.AggregateBatches(groups, func() digest { return digest{} }, func(d digest, batch []engine.Pair[K, group]) digest {
 		return digestAll(d, batch, hash, exact)
