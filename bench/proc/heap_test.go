@@ -3,40 +3,37 @@ package proc
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"testing"
 	"time"
 
 	"github.com/execbench/execbench/engine/units"
 )
 
-// collected returns how many cycles there are while so many bytes become
-// garbage, n at a time.
-func collected(bytes, n int) uint32 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range bytes / n {
-		garbage = make([]byte, n)
-	}
-	garbage = nil
-	runtime.ReadMemStats(&after)
-	return after.NumGC - before.NumGC
+// goal returns the size of the heap at which the next cycle is to be done. That
+// is what the floor decides; how many cycles there are while so many bytes
+// become garbage depends on who else wants the processors, too.
+func goal() int64 {
+	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(goal)
+	return int64(goal[0].Value.Uint64())
 }
 
-var garbage, live []byte
+var live []byte
 
 func TestHeapBelowTheFloorIsNotCollected(t *testing.T) {
 	t.Setenv("GOGC", "")
 	percent := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(percent)
 	runtime.GC()
-	const bytes, n = int(256 * units.MiB), 16 << 10
-	free := collected(bytes, n)
+	free := goal()
 	s, err := Start(Config{Cores: 1, Memory: units.GiB})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if floored := collected(bytes, n); floored > free/3 || floored > 12 {
-		t.Errorf("%d cycles, without a floor %d", floored, free)
+	s.collectUntil(t, "little lives", func(int) bool { return goal() > int64(largestFloor)*3/4 })
+	if floored := goal(); free > int64(largestFloor)/2 || floored > int64(largestFloor)*5/4 {
+		t.Errorf("the heap grows to %d bytes, without a floor to %d", floored, free)
 	}
 
 	// Where more lives than that, the heap only doubles.
