@@ -203,8 +203,13 @@ func tryOf(t *testing.T, cores int, jobs func(context.Context, *engine.Session, 
 			break
 		}
 	}
-	if r.closed != nil && !tells(r.closed, f) {
-		t.Errorf("Close: %v", r.closed)
+	if r.closed != nil {
+		for line := range strings.Lines(r.closed.Error()) { // a leak is told beside it, not hidden by it
+			if !tells(errors.New(line), f) {
+				t.Errorf("Close: %v", r.closed)
+				break
+			}
+		}
 	}
 	r.checkFolders(t, dir, temp)
 	if path := namedTwice(r.err); path != "" {
@@ -282,14 +287,18 @@ func namedTwice(err error) string {
 	return ""
 }
 
+// cause returns what a fault fails with.
+func cause(f fsys.Fault) error {
+	if f.Err == nil {
+		return syscall.EIO
+	}
+	return f.Err
+}
+
 // tells reports whether an error tells of a fault. Failures of attempts travel
 // as text.
 func tells(err error, f fsys.Fault) bool {
-	cause := f.Err
-	if cause == nil {
-		cause = syscall.EIO
-	}
-	return errors.Is(err, cause) || strings.Contains(err.Error(), cause.Error())
+	return errors.Is(err, cause(f)) || strings.Contains(err.Error(), cause(f).Error())
 }
 
 // strike lets a fault strike at places from 1 to n: at all of them in a soak,
@@ -346,6 +355,8 @@ func (r *trial) right(t *testing.T, want string, f fsys.Fault) bool {
 		t.Errorf("the answer is wrong:\n%s\nwant\n%s", r.answer, want)
 	case r.err != nil && !tells(r.err, f):
 		t.Errorf("the error does not tell of the fault: %v", r.err)
+	case r.err != nil && !errors.Is(r.err, cause(f)) && !errors.As(r.err, new(*engine.JobError)):
+		t.Errorf("the error is neither the fault nor a job's: %T: %v", r.err, r.err)
 	}
 	return r.err == nil
 }
