@@ -32,7 +32,8 @@ import (
 // both sides.
 //
 // Measured on two cores, rows of 16 bytes in memory, 1e7 × 1e6 sparse keys,
-// three rounds in turn, medians: 0.068 s; a hand-written program for just these
+// three rounds in turn (execbench run join --cached=true --partitions 64
+// --iterations 5), medians: 0.068 s; a hand-written program for just these
 // tables, which shuffles both by radix, takes 0.050, and reading the rows alone
 // 0.01. Of the processor's time two fifths go to looking rows up, somewhat less
 // to sending them to their tasks, a seventh to the matches and a tenth to making

@@ -57,8 +57,12 @@ func TestJoin(t *testing.T) {
 		}
 		return out
 	}
-	for _, memory := range []units.Bytes{64 * units.MiB, 256 * units.MiB} {
-		s := open(t, engine.Config{Cores: 2, Memory: memory})
+	for _, c := range []engine.Config{
+		{Cores: 2, Memory: 64 * units.MiB},
+		{Cores: 2, Memory: 256 * units.MiB},
+		{Cores: 2, Memory: 64 * units.MiB, Conf: conf("sql.autoBroadcastJoinThreshold", "0")}, // both are shuffled
+	} {
+		s := open(t, c)
 		checkJoin(t, s, numbers(20000, 3000), numbers(1000, 4000))
 		checkJoin(t, s, numbers(1000, 4000), numbers(20000, 3000))
 		checkJoin(t, s, texts(20000, 3000), numbers(1000, 4000))

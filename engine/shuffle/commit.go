@@ -294,7 +294,7 @@ func (m *Manager) fileSizes(n outputID, reducers int) []int64 {
 		}
 		sizes[p], last = end-start, end
 	}
-	if size, _ := m.cfg.Disk.Size(names[fileData]); size != last {
+	if size, ok := m.cfg.Disk.Size(names[fileData]); !ok || size != last {
 		return nil
 	}
 	return sizes

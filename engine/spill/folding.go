@@ -9,7 +9,8 @@ import (
 // Folding is a batch of values, each beside the state of its key, for a
 // function that adds them in a loop of its own: where adding a value takes a
 // nanosecond, a call for each takes another. Several values may have the same
-// state. It is valid during the call.
+// state. It and what it points to are valid during the call: a pointer that is
+// kept points to what is somebody else's later.
 //
 // It has no more than four words, so that the compiler keeps them in registers.
 type Folding[V, C any] struct {
@@ -25,12 +26,13 @@ const foldMost = 64
 // Len returns how many values there are.
 func (f Folding[V, C]) Len() int { return int(uint32(f.shape)) }
 
-// Value returns value number i, which is only to be read.
+// Value returns value number i, which is less than Len; it is only to be read.
 func (f Folding[V, C]) Value(i int) *V {
 	return (*V)(unsafe.Add(f.values, uintptr(f.shape>>32)*uintptr(i)))
 }
 
-// State returns the state that value number i is to be added to.
+// State returns the state that value number i, which is less than Len, is to be
+// added to. Neither looks whether i is: that would take longer than adding.
 func (f Folding[V, C]) State(i int) *C { return (*C)(unsafe.Add(f.states, f.at[i&(foldMost-1)])) }
 
 // folding returns pairs with their states, which lie at distances from states.

@@ -51,6 +51,82 @@ func same(a, b map[int64]matches) error {
 
 // Where a table does it gives the matches of a model; where none does the
 // grouper is as it was, and Join gives them.
+// The keys of one reducer's table are found where it has put them, whatever
+// their form and whatever the rows that stand beside them.
+func TestMatcherFindsKeysOfEveryForm(t *testing.T) {
+	type padded struct {
+		A int32
+		B int8
+	}
+	matchesOf(t, func(i int) int64 { return int64(i) << 33 }, 1.5)
+	matchesOf(t, func(i int) int64 { return int64(i) * 7919 }, struct{}{})
+	matchesOf(t, func(i int) int64 { return int64(i) }, uint16(3))
+	matchesOf(t, func(i int) int64 { return int64(-i) }, [3]int64{1, 2, 3})
+	matchesOf(t, func(i int) uint64 { return uint64(i) << 60 / 7 }, int64(1))
+	matchesOf(t, func(i int) int32 { return int32(i) - 2000 }, int64(1))
+	matchesOf(t, func(i int) uint16 { return uint16(i) }, int8(1))
+	matchesOf(t, func(i int) float64 { return float64(i) / 3 }, int64(1))
+	matchesOf(t, func(i int) float32 { return float32(i) }, int64(1))
+	matchesOf(t, func(i int) [5]byte { return [5]byte{byte(i), 3: byte(i >> 8)} }, int64(1))
+	matchesOf(t, func(i int) padded { return padded{int32(i % 100), int8(i / 100)} }, int64(1))
+}
+
+// matchesOf matches 5000 keys with those of a table of 4000 of them and 4000
+// others.
+func matchesOf[K comparable, W any](t *testing.T, key func(i int) K, value W) {
+	t.Helper()
+	b := newBench(t, 64*units.MiB)
+	g, err := NewGrouper(b.env, "grouper", mustKey[K](t), mustCodec[pair[K, W]](t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := map[K]bool{}
+	for i := range 8000 {
+		k := key(1000 + i)
+		if held[k] { // it would take the table to the grouped form
+			continue
+		}
+		held[k] = true
+		if err := g.Add([]pair[K, W]{{Key: k, Value: value}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table, err := g.Table(nil, 0)
+	if table == nil || err != nil {
+		t.Fatal("no table", err)
+	}
+	defer table.Close()
+	if table.slots == nil {
+		t.Errorf("keys of %T: not in the unique form", *new(K))
+	}
+	var past []pair[K, int64]
+	want := 0
+	for i := range 5000 {
+		past = append(past, kv(key(i), int64(i)))
+		if held[key(i)] {
+			want++
+		}
+	}
+	got := 0
+	if err := Match(NewMatcher(table), past, func(batch []pair[K, int64], rows HeldRows[W], list []Found) error {
+		for _, f := range list {
+			if !held[batch[f.At].Key] {
+				t.Errorf("a match of %v", batch[f.At].Key)
+			}
+			if any(*rows.At(f.Row)) != any(value) {
+				t.Errorf("key %v has %v", batch[f.At].Key, *rows.At(f.Row))
+			}
+			got++
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got != want || want < 128 {
+		t.Errorf("%d matches of keys of %T, want %d", got, *new(K), want)
+	}
+}
+
 func TestMatcherMatchesAModel(t *testing.T) {
 	for _, c := range []struct {
 		left      int

@@ -170,11 +170,13 @@ func buildBy[K any](s *engine.Session, v workloads.Values, in workloads.Input, k
 func queryBy[K any](rows *engine.Dataset[engine.Pair[K, cell]], parts int, cached, exact bool, hash hasher[K]) query {
 	zero := func() group { return group{} }
 	var groups *engine.Dataset[engine.Pair[K, group]]
-	if cached {
+	if _, number := any(*new(K)).(int64); cached && number { // keys may be close together: see AggregateByKeyBatches
 		groups = engine.AggregateByKeyBatches(rows, zero, addAll, group.merge, engine.Partitions(parts))
-		groups.Persist(block.MemoryAndDisk)
 	} else {
 		groups = engine.AggregateByKey(rows, zero, group.add, group.merge, engine.Partitions(parts))
+	}
+	if cached {
+		groups.Persist(block.MemoryAndDisk)
 	}
 	digests := engine.AggregateBatches(groups, func() digest { return digest{} }, func(d digest, batch []engine.Pair[K, group]) digest {
 		return digestAll(d, batch, hash, exact)
