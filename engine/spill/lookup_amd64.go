@@ -13,7 +13,7 @@ var hasLookUpLines = cpu.X86.HasAVX2 && cpu.X86.HasBMI1
 
 // lookUpLines is lookUpSlots for buckets that are a line of the cache, four
 // words with states of eight bytes: it compares a line's words at once, where
-// the loop in Go takes three times as many instructions.
+// the loop in Go takes more than twice as many instructions.
 //
 //go:noescape
 func lookUpLines(list *Found, missed *uint32, slots unsafe.Pointer, buckets int, keys unsafe.Pointer, stride uintptr, rows int) (n int)

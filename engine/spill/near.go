@@ -8,9 +8,8 @@ import (
 )
 
 // near combines rows whose keys are few and close together, as a [Deal] tells:
-// a key's state stands at the key's distance from the least one. Other than a
-// look-up in a hash table that is neither a multiplication nor a comparison of
-// keys.
+// a key's state stands at the key's distance from the least one, where nothing
+// is hashed and no keys are compared.
 //
 // Keys that were not dealt go to the combiner that it stands before.
 type near[K, V, C any] struct {
